@@ -57,5 +57,15 @@ func (id RequestID) String() string {
 	return string(buf[:])
 }
 
+// MarshalText writes the form of [RequestID.String], so that JSON and logs show
+// the id and not its bytes.
+func (id RequestID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what [RequestID.MarshalText] writes.
+func (id *RequestID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseRequestID(string(text))
+	return err
+}
+
 // IsZero reports whether the id was never set.
 func (id RequestID) IsZero() bool { return id == RequestID{} }
