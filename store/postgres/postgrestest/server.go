@@ -1,0 +1,68 @@
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"bursar/store/postgres/private"
+)
+
+// server is a throw-away Postgres and the watchdog that outlives us.
+type server struct {
+	dir      string // holds the cluster and nothing else
+	cluster  *private.Cluster
+	watchdog *watchdog
+}
+
+// settings trade safety for speed: the data are thrown away, and a kill -9 of the
+// server, which tests do, does not lose what the operating system has.
+func settings() map[string]string {
+	return map[string]string{
+		"fsync":                      "off",
+		"synchronous_commit":         "off",
+		"shared_buffers":             "32MB",
+		"max_connections":            "200",  // packages run many tests with a pool each
+		"dynamic_shared_memory_type": "mmap", // in the data directory: it goes with it
+	}
+}
+
+// startServer starts a server in a folder of its own. The watchdog is there
+// before the server is.
+func startServer() (*server, error) {
+	dir, err := os.MkdirTemp("", "bursar-postgrestest-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the test server: %w", err)
+	}
+	s := &server{dir: dir}
+	if s.watchdog, err = watch(dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.watchdog.release())
+	}
+	return s, nil
+}
+
+func (s *server) start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	cluster, err := private.Start(ctx, private.Options{Dir: s.dir, Settings: settings()})
+	if err != nil {
+		return err
+	}
+	s.cluster = cluster
+	return nil
+}
+
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.cluster.Stop(ctx)
+}
+
+// remove stops the server and removes its files.
+func (s *server) remove() error {
+	return errors.Join(s.stop(), s.watchdog.release())
+}
