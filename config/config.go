@@ -1,0 +1,142 @@
+package config
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// Config is every setting of Bursar. [Load] makes one; its zero value is not
+// valid.
+//
+// Tags: mapstructure is the name in YAML, default is the value as a user would
+// write it, alias is a second environment variable, allowed lists the only
+// values, range "positive" refuses zero (negative numbers are always refused),
+// help is what every generated text says.
+type Config struct {
+	Proxy     Proxy     `mapstructure:"proxy" help:"The data port: what applications use as their OPENROUTER_BASE_URL."`
+	Admin     Admin     `mapstructure:"admin" help:"The admin port: API, health and metrics."`
+	Upstream  Upstream  `mapstructure:"upstream" help:"OpenRouter."`
+	Database  Database  `mapstructure:"database" help:"The Postgres that holds every call."`
+	Data      Data      `mapstructure:"data" help:"Local files."`
+	Journal   Journal   `mapstructure:"journal" help:"The durable local journal, which holds calls until Postgres has them."`
+	Shipper   Shipper   `mapstructure:"shipper" help:"The way from the journal to Postgres."`
+	Settle    Settle    `mapstructure:"settle" help:"Costs that the response did not hold, and their verification."`
+	Tags      Tags      `mapstructure:"tags" help:"The headers that say whom a call was for."`
+	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`
+	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
+	Economics Economics `mapstructure:"economics" help:"Fixed costs and targets of the campaigns."`
+	App       App       `mapstructure:"app" help:"The application beside Bursar."`
+	Debug     Debug     `mapstructure:"debug" help:"Debugging, still without prompts or keys."`
+	Log       Log       `mapstructure:"log" help:"Logging to standard error."`
+}
+
+// Proxy is the data port.
+type Proxy struct {
+	Addr               string        `mapstructure:"addr" default:"127.0.0.1:8080" check:"address" help:"address of the data port, host:port"`
+	ClientTokens       []Secret      `mapstructure:"client_tokens" help:"tokens of which clients send one as Bearer or x-api-key; empty: none is asked for"`
+	TLSCertFile        string        `mapstructure:"tls_cert_file" help:"PEM certificate chain of the data port; empty: plain HTTP"`
+	TLSKeyFile         string        `mapstructure:"tls_key_file" help:"PEM private key of tls_cert_file"`
+	Disconnect         string        `mapstructure:"disconnect" default:"grace" allowed:"grace,drain" help:"when a client leaves: cut the upstream after disconnect_grace, or drain its answer to the end"`
+	DisconnectGrace    time.Duration `mapstructure:"disconnect_grace" default:"1s" help:"how long the answer of a client that left is still read for its usage"`
+	DrainTimeout       time.Duration `mapstructure:"drain_timeout" default:"10m" range:"positive" help:"the longest that drain reads on after a client left"`
+	ClientStallTimeout time.Duration `mapstructure:"client_stall_timeout" default:"60s" range:"positive" help:"a client that neither reads nor sends for this long while it is its turn is cut"`
+	ReadHeaderTimeout  time.Duration `mapstructure:"read_header_timeout" default:"10s" range:"positive" help:"the longest a client may take to send its request headers"`
+	IdleTimeout        time.Duration `mapstructure:"idle_timeout" default:"2m" range:"positive" help:"how long an unused client connection is kept"`
+	ShutdownTimeout    time.Duration `mapstructure:"shutdown_timeout" default:"30s" range:"positive" help:"how long calls in flight may finish when Bursar stops"`
+}
+
+// Admin is the admin port.
+type Admin struct {
+	Addr  string `mapstructure:"addr" default:"127.0.0.1:8081" check:"address" help:"address of the admin port, host:port"`
+	Token Secret `mapstructure:"token" help:"Bearer token of the admin API and metrics; needed when the address is not loopback"`
+}
+
+// Upstream is OpenRouter and the keys it is called with.
+type Upstream struct {
+	URL                   string        `mapstructure:"url" default:"https://openrouter.ai" check:"upstream" help:"where to forward; never read from OPENROUTER_BASE_URL, which applications point at Bursar"`
+	APIKey                Secret        `mapstructure:"api_key" alias:"OPENROUTER_API_KEY" help:"key set on every call; empty: the client's own key passes through"`
+	ManagementKey         Secret        `mapstructure:"management_key" alias:"OPENROUTER_MANAGEMENT_KEY" help:"key for /activity, /credits and /analytics, which an inference key may not read"`
+	DialTimeout           time.Duration `mapstructure:"dial_timeout" default:"10s" range:"positive" help:"the longest a connection to OpenRouter may take to open"`
+	ResponseHeaderTimeout time.Duration `mapstructure:"response_header_timeout" default:"10m" range:"positive" help:"the longest OpenRouter may take from the request's end to the response headers"`
+	CAFile                string        `mapstructure:"ca_file" help:"PEM certificates to trust upstream besides the system's"`
+}
+
+// Database is where Postgres is.
+type Database struct {
+	URL      Secret `mapstructure:"url" alias:"DATABASE_URL" check:"postgres" help:"postgres:// URL or connection string; empty: a private Postgres under data.dir"`
+	MaxConns int    `mapstructure:"max_conns" default:"10" range:"positive" help:"connections of the pool"`
+}
+
+// Data is where local files are.
+type Data struct {
+	Dir string `mapstructure:"dir" default:"./data" check:"nonempty" help:"directory of the journal and of the private Postgres; must survive restarts"`
+}
+
+// Journal is the durable local journal.
+type Journal struct {
+	Sync         string        `mapstructure:"sync" default:"background" allowed:"background,wait" help:"wait: every call waits for its fsync; background: it follows within sync_interval"`
+	SyncInterval time.Duration `mapstructure:"sync_interval" default:"50ms" range:"positive" help:"how often written events are synced to the disk"`
+	SegmentBytes ByteSize      `mapstructure:"segment_bytes" default:"8MiB" range:"positive" help:"size at which a journal file is closed and the next begun"`
+	MaxBytes     ByteSize      `mapstructure:"max_bytes" default:"4GiB" range:"positive" help:"the most the journal may hold while Postgres is away"`
+}
+
+// Shipper is the way from the journal to Postgres.
+type Shipper struct {
+	BatchSize     int           `mapstructure:"batch_size" default:"1000" range:"positive" help:"the most events in one transaction"`
+	FlushInterval time.Duration `mapstructure:"flush_interval" default:"100ms" range:"positive" help:"how long a batch gathers before it is written"`
+}
+
+// Settle is the settlement of calls through GET /generation.
+type Settle struct {
+	Enabled       bool          `mapstructure:"enabled" default:"true" help:"look up costs that the response did not hold"`
+	Verify        bool          `mapstructure:"verify" default:"true" help:"confirm costs from the response against OpenRouter's own record"`
+	VerifyRate    float64       `mapstructure:"verify_rate" default:"10" range:"positive" help:"confirmations per second and key"`
+	VerifyDelay   time.Duration `mapstructure:"verify_delay" default:"8s" help:"how long after a call its confirmation is first asked for"`
+	VerifyMaxAge  time.Duration `mapstructure:"verify_max_age" default:"24h" range:"positive" help:"calls older than this are left unverified"`
+	FirstLookup   time.Duration `mapstructure:"first_lookup" default:"1s" help:"how long after a call its missing cost is first asked for"`
+	LookupTimeout time.Duration `mapstructure:"lookup_timeout" default:"10s" range:"positive" help:"the longest one lookup may take"`
+	MaxBackoff    time.Duration `mapstructure:"max_backoff" default:"1h" range:"positive" help:"the longest pause between two lookups of one call"`
+	GiveUpAfter   time.Duration `mapstructure:"give_up_after" default:"168h" range:"positive" help:"a call not published for this long is left to the operator as unresolved"`
+	Workers       int           `mapstructure:"workers" default:"8" range:"positive" help:"lookups at the same time"`
+}
+
+// Tags is how strictly tag headers are read.
+type Tags struct {
+	Strict   bool     `mapstructure:"strict" default:"false" help:"answer a bad tag with 400; false: record it as far as it can be read"`
+	Purposes []string `mapstructure:"purposes" check:"purposes" help:"purposes besides the eight that always exist"`
+}
+
+// Metrics bounds what Prometheus is given.
+type Metrics struct {
+	MaxLabelValues int `mapstructure:"max_label_values" default:"100" range:"positive" help:"distinct values of one label; the rest count under other"`
+}
+
+// Secrets is what seals keys at rest. See [Secrets.SealingKey].
+type Secrets struct {
+	Key Secret `mapstructure:"key" check:"key32" help:"32 bytes in base64 that seal the keys of unsettled calls; empty: keys are kept in memory only"`
+}
+
+// Economics is what the campaigns cost besides their AI calls.
+type Economics struct {
+	InstantlyCost      decimal.Decimal `mapstructure:"instantly_cost" alias:"MONTHLY_INSTANTLY_COST" default:"75" help:"fixed cost of Instantly, EUR a month"`
+	WorkspaceCost      decimal.Decimal `mapstructure:"workspace_cost" alias:"MONTHLY_WORKSPACE_COST" default:"48" help:"fixed cost of Google Workspace, EUR a month"`
+	CostAlertThreshold decimal.Decimal `mapstructure:"cost_alert_threshold" alias:"COST_ALERT_THRESHOLD" default:"200" help:"EUR a month, fixed and variable together, above which an alert is raised"`
+	USDToEURRate       decimal.Decimal `mapstructure:"usd_to_eur_rate" alias:"USD_TO_EUR_RATE" default:"0.92" range:"positive" help:"EUR for one USD until a dated rate exists"`
+}
+
+// App is the application beside Bursar.
+type App struct {
+	URL string `mapstructure:"url" alias:"APP_URL" check:"url" help:"browser origin that may use the admin API, and the target of links in notifications"`
+}
+
+// Debug turns on more detail.
+type Debug struct {
+	CostTracking bool `mapstructure:"cost_tracking" alias:"DEBUG_COST_TRACKING" default:"false" help:"log the accounting of every call"`
+}
+
+// Log is how and how much is logged.
+type Log struct {
+	Level  string `mapstructure:"level" default:"info" allowed:"trace,debug,info,warn,error" help:"the least level that is logged"`
+	Format string `mapstructure:"format" default:"auto" allowed:"auto,json,console" help:"auto: console on a terminal, else json"`
+}
