@@ -1,10 +1,8 @@
 package postgrestest
 
 import (
-	"context"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestCluster is a Postgres of one test, which may stop it and kill it. Data and
@@ -38,6 +36,9 @@ func (c *TestCluster) URL() string { return c.url }
 // the server is down.
 func (c *TestCluster) Stop() {
 	c.t.Helper()
+	if c.server.cluster == nil {
+		c.t.Fatal("stop the Postgres of the test: it is down")
+	}
 	if err := c.server.stop(); err != nil {
 		c.t.Fatalf("stop the Postgres of the test: %v", err)
 	}
@@ -47,16 +48,22 @@ func (c *TestCluster) Stop() {
 // returns when it takes connections.
 func (c *TestCluster) Start() {
 	c.t.Helper()
+	if c.server.cluster != nil {
+		c.t.Fatal("start the Postgres of the test again: it is running")
+	}
 	if err := c.server.start(); err != nil {
 		c.t.Fatalf("start the Postgres of the test again: %v", err)
 	}
 }
 
 // KillNine kills the server's main process with SIGKILL, as the kernel does when
-// memory runs out. It returns when the process is gone; the processes of open
-// connections follow within moments.
+// memory runs out. The processes of open connections notice and end; it returns
+// when the last of them is gone.
 func (c *TestCluster) KillNine() {
 	c.t.Helper()
+	if c.server.cluster == nil {
+		c.t.Fatal("kill the Postgres of the test: it is down")
+	}
 	pid, err := c.server.cluster.PID()
 	if err != nil {
 		c.t.Fatalf("find the Postgres to kill: %v", err)
@@ -64,16 +71,7 @@ func (c *TestCluster) KillNine() {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		c.t.Fatalf("kill the Postgres of the test (pid %d): %v", pid, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	for {
-		if _, err := c.server.cluster.PID(); err != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			c.t.Fatalf("the Postgres of the test (pid %d) survives kill -9", pid)
-		case <-time.After(time.Millisecond):
-		}
+	if err := c.server.stop(); err != nil { // nothing is left to stop: it waits for the end
+		c.t.Fatalf("wait for the end of the Postgres of the test (pid %d): %v", pid, err)
 	}
 }

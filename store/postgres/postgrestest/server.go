@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"bursar/store/postgres/private"
 )
@@ -12,7 +13,7 @@ import (
 // server is a throw-away Postgres and the watchdog that outlives us.
 type server struct {
 	dir      string // holds the cluster and nothing else
-	cluster  *private.Cluster
+	cluster  *private.Cluster // nil while it is down
 	watchdog *watchdog
 }
 
@@ -34,6 +35,9 @@ func startServer() (*server, error) {
 	dir, err := os.MkdirTemp("", "bursar-postgrestest-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the test server: %w", err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as /proc will say it
+		return nil, fmt.Errorf("resolve the folder of the test server: %w", err)
 	}
 	s := &server{dir: dir}
 	if s.watchdog, err = watch(dir); err != nil {
@@ -57,9 +61,14 @@ func (s *server) start() error {
 }
 
 func (s *server) stop() error {
+	if s.cluster == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.cluster.Stop(ctx)
+	err := s.cluster.Stop(ctx)
+	s.cluster = nil
+	return err
 }
 
 // remove stops the server and removes its files.

@@ -82,7 +82,7 @@ func (c *Cluster) initialise(ctx context.Context, lock *os.File) error {
 		if err = os.RemoveAll(fresh); err != nil {
 			return fmt.Errorf("remove the rest of an interrupted initdb: %w", err)
 		}
-		if err = c.initdb(ctx, lock, fresh, locale); err == nil || !strings.Contains(err.Error(), "locale") {
+		if err = c.initdb(ctx, lock, fresh, locale); err == nil || !strings.Contains(err.Error(), "invalid locale") {
 			break
 		}
 	}

@@ -21,9 +21,10 @@ const (
 // again: flock cannot wait for a context.
 const pollInterval = 20 * time.Millisecond
 
-// openLock opens the named lock file of the cluster without locking it.
+// openLock opens the named lock file of the cluster without locking it. It follows
+// no link: the folder belongs to the server's account, and we may be root.
 func (c *Cluster) openLock(name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(c.dir, name), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(c.dir, name), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}

@@ -18,7 +18,7 @@ var ErrNotRunning = errors.New("the private Postgres is not running")
 // is verified: a stale postmaster.pid whose number now belongs to another
 // program gives ErrNotRunning.
 func (c *Cluster) PID() (int, error) {
-	pid, err := c.recordedPID()
+	pid, err := recordedPID(c.pidFile())
 	if err != nil {
 		return 0, err
 	}
@@ -28,11 +28,16 @@ func (c *Cluster) PID() (int, error) {
 	return pid, nil
 }
 
+// lockFiles are Postgres's own: each begins with the process id of its server.
+func (c *Cluster) lockFiles() []string {
+	return []string{c.pidFile(), filepath.Join(c.socketDir(), ".s.PGSQL."+port+".lock")}
+}
+
 func (c *Cluster) pidFile() string { return filepath.Join(c.dataDir(), "postmaster.pid") }
 
-// recordedPID is what the first line of postmaster.pid says.
-func (c *Cluster) recordedPID() (int, error) {
-	text, err := os.ReadFile(c.pidFile())
+// recordedPID is what the first line of one of Postgres's lock files says.
+func recordedPID(lockFile string) (int, error) {
+	text, err := os.ReadFile(lockFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, ErrNotRunning
 	}
@@ -63,41 +68,49 @@ func (c *Cluster) isPostmaster(pid int) bool {
 	}
 	program = strings.TrimSuffix(program, " (deleted)") // replaced by an upgrade
 	cwd, err := os.Readlink(filepath.Join(proc, "cwd"))
-	return err == nil && filepath.Base(program) == "postgres" && cwd == c.dataDir()
+	if err != nil || filepath.Base(program) != "postgres" {
+		return false
+	}
+	data, err := filepath.EvalSymlinks(c.dataDir()) // may have been moved to a larger disk
+	return err == nil && cwd == data
 }
 
-// removeStalePIDFile takes away a postmaster.pid whose number belongs to some
+// removeStaleLocks takes away lock files of Postgres whose number belongs to some
 // other program by now, as happens in a restarted container where all numbers
-// are small: Postgres would take that program for a server and refuse to start.
-// All other stale files it handles itself. The caller holds server.lock, hence
-// no server of ours is alive.
-func (c *Cluster) removeStalePIDFile() error {
-	pid, err := c.recordedPID()
-	if errors.Is(err, ErrNotRunning) {
-		return nil
+// are small, or to a zombie: Postgres would take that for a server and refuse to
+// start. All other stale files it handles itself. The caller holds server.lock,
+// hence no server of ours is alive.
+func (c *Cluster) removeStaleLocks() error {
+	for _, file := range c.lockFiles() {
+		pid, err := recordedPID(file)
+		if errors.Is(err, ErrNotRunning) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !exists("/proc/self/exe") || syscall.Kill(pid, 0) != nil || c.isPostmaster(pid) {
+			continue
+		}
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("remove a stale lock file of Postgres: %w", err)
+		}
+		c.log.Info().Int("pid", pid).Str("file", file).Msg("removed a stale lock file: its process id is no Postgres of ours")
 	}
-	if err != nil {
-		return err
-	}
-	if !exists("/proc/self/exe") || syscall.Kill(pid, 0) != nil || c.isPostmaster(pid) {
-		return nil
-	}
-	if err := os.Remove(c.pidFile()); err != nil {
-		return fmt.Errorf("remove a stale lock file of Postgres: %w", err)
-	}
-	c.log.Warn().Int("pid", pid).Msg("removed a stale postmaster.pid: its process id belongs to another program now")
 	return nil
 }
 
-// alive tells whether any process of the server, or an initdb, is left.
+// alive tells whether any process of the server, or an initdb, is left. Where that
+// cannot be found out (no file descriptor is free) it says yes, for what
+// follows a no is a second server.
 func (c *Cluster) alive() bool {
 	f, err := c.openLock(serverLock)
 	if err != nil {
-		return false
+		return true
 	}
 	defer unlock(f)
 	free, err := tryLock(f, syscall.LOCK_SH) // shared: two who look do not disturb each other
-	return err == nil && !free
+	return err != nil || !free
 }
 
 // reap takes the exit status of a server that was our child, so that no zombie

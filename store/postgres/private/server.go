@@ -1,14 +1,12 @@
 package private
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,9 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 )
-
-// maxLogBytes is the size above which server.log is put aside at a start.
-const maxLogBytes = 8 << 20
 
 // serverSettings are for a small instance beside a proxy, on a disk that
 // must be believed: what is committed is on it.
@@ -58,6 +53,7 @@ func (c *Cluster) ensureRunning(ctx context.Context) (adopted bool, err error) {
 		return false, err
 	}
 	defer lock.Close() // not unlock: a server that was started keeps the lock
+	wait := c.newWait()
 	for {
 		free, err := tryLock(lock, syscall.LOCK_EX)
 		if err != nil {
@@ -70,8 +66,8 @@ func (c *Cluster) ensureRunning(ctx context.Context) (adopted bool, err error) {
 		if pingErr == nil {
 			return true, nil
 		}
-		if err := pause(ctx, pollInterval); err != nil {
-			return false, fmt.Errorf("adopt the private Postgres in %s: %w (it answers: %w)", c.dir, err, pingErr)
+		if err := wait.pause(ctx, pingErr); err != nil {
+			return false, fmt.Errorf("adopt the private Postgres in %s: %w", c.dir, err)
 		}
 	}
 }
@@ -109,7 +105,7 @@ func (c *Cluster) launch(ctx context.Context, lock *os.File) error {
 
 // spawn runs the postmaster and does not wait for it.
 func (c *Cluster) spawn(lock, log *os.File) error {
-	if err := errors.Join(c.removeStalePIDFile(), c.openSocketDir()); err != nil {
+	if err := errors.Join(c.openSocketDir(), c.removeStaleLocks()); err != nil {
 		return err
 	}
 	args := []string{"-D", c.dataDir()}
@@ -135,8 +131,7 @@ func (c *Cluster) spawn(lock, log *os.File) error {
 // instead. There is no limit but the context's: after a crash a server may
 // replay its log for minutes.
 func (c *Cluster) awaitReady(ctx context.Context) error {
-	began := time.Now()
-	told := false
+	wait := c.newWait()
 	for {
 		err := c.ping(ctx)
 		if err == nil {
@@ -146,14 +141,34 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 			c.reap()
 			return ErrNotRunning
 		}
-		if !told && time.Since(began) > 5*time.Second {
-			told = true
-			c.log.Warn().Err(err).Msg("still waiting for the private Postgres to be ready")
-		}
-		if pauseErr := pause(ctx, pollInterval); pauseErr != nil {
-			return fmt.Errorf("%w (it answers: %w)", pauseErr, err)
+		if err := wait.pause(ctx, err); err != nil {
+			return err
 		}
 	}
+}
+
+// wait is one wait for the server to answer. It is mentioned in the log if it
+// becomes long, once.
+type wait struct {
+	cluster *Cluster
+	tell    time.Time // zero once told
+}
+
+func (c *Cluster) newWait() *wait {
+	return &wait{cluster: c, tell: time.Now().Add(5 * time.Second)}
+}
+
+// pause lets some time pass until the next try. answer is what the server said to
+// the last one.
+func (w *wait) pause(ctx context.Context, answer error) error {
+	if !w.tell.IsZero() && time.Now().After(w.tell) {
+		w.tell = time.Time{}
+		w.cluster.log.Warn().Err(answer).Str("dir", w.cluster.dir).Msg("still waiting for the private Postgres")
+	}
+	if err := pause(ctx, pollInterval); err != nil {
+		return fmt.Errorf("%w (it answers: %w)", err, answer)
+	}
+	return nil
 }
 
 // connect opens a connection to the named database.
@@ -211,35 +226,4 @@ func (c *Cluster) shutdown(ctx context.Context) error {
 	c.reap()
 	c.removeSocketDir()
 	return nil
-}
-
-// openLog opens server.log for a server that starts. Ours, not the
-// account's: the server gets it open.
-func (c *Cluster) openLog() (*os.File, error) {
-	path := filepath.Join(c.dir, "server.log")
-	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {
-		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("put the log of the private Postgres aside: %w", err)
-		}
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the log of the private Postgres: %w", err)
-	}
-	return f, nil
-}
-
-// tail is what the server has said since the log had from bytes.
-func tail(log io.ReaderAt, from int64) string {
-	text, err := io.ReadAll(io.NewSectionReader(log, from, 64<<10))
-	if err != nil {
-		return err.Error()
-	}
-	return lastLines(text)
-}
-
-// lastLines is the end of a program's output on one line.
-func lastLines(out []byte) string {
-	lines := strings.Split(string(bytes.TrimSpace(out)), "\n")
-	return strings.Join(lines[max(0, len(lines)-5):], " | ")
 }
