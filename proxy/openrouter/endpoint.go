@@ -15,6 +15,9 @@ type Class struct {
 	JobID string
 	// Known: an inference endpoint whose body's id is the generation's id.
 	Known bool
+	// Lookup: a look-up of a generation that exists already; whatever ids its
+	// answer carries, it is not one itself.
+	Lookup bool
 }
 
 // free lists the first path segments below /v1 that never bill, whatever the
@@ -42,6 +45,8 @@ var inference = map[string]bool{
 func Classify(method, path string) Class {
 	rest := strings.Split(endpointOf(path), "/")
 	switch {
+	case rest[0] == "generation":
+		return Class{Lookup: true}
 	case method == http.MethodPost:
 		name := strings.Join(rest, "/")
 		if free[rest[0]] || name == "messages/count_tokens" {
@@ -56,6 +61,20 @@ func Classify(method, path string) Class {
 		return Class{JobID: rest[1]}
 	}
 	return Class{}
+}
+
+// EndpointName is a path's name in metrics. The names are few: what is not an
+// endpoint of OpenRouter that bills or is polled is "other".
+func EndpointName(path string) string {
+	name := endpointOf(path)
+	first, _, _ := strings.Cut(name, "/")
+	switch {
+	case inference[name]:
+		return name
+	case first == "videos" || first == "batches" || first == "interns" || free[first]:
+		return first
+	}
+	return "other"
 }
 
 // endpointOf reduces a path to what follows /api and the version:

@@ -33,7 +33,9 @@ func read(header http.Header, body string, n int) Reading {
 }
 
 func jsonHeader() http.Header { return http.Header{"Content-Type": {"application/json"}} }
-func sseHeader() http.Header  { return http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}} }
+func sseHeader() http.Header {
+	return http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
+}
 
 // answers are bodies and what they say; each is read whole, byte by byte and
 // cut everywhere.

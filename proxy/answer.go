@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync"
+
+	"bursar/accounting"
+	"bursar/proxy/openrouter"
+)
+
+const (
+	generationHeader = "X-Generation-Id"
+	requestIDHeader  = "X-Bursar-Request-Id"
+	verdictHeader    = "X-Bursar-Verdict"
+)
+
+// modifyResponse puts the meter on the answer. Nothing of it is changed but
+// the headers that are ours.
+func modifyResponse(response *http.Response) error {
+	c := callOf(response.Request)
+	c.header = response.Header
+	c.event.HTTPStatus = response.StatusCode
+	if id := response.Header.Get(generationHeader); id != "" && !c.class.Lookup {
+		// Whatever the path: an answer with a generation id is a generation.
+		if !c.recorded && c.class.JobID == "" {
+			c.class.Billable = true
+			c.holdKey()
+		}
+		if c.class.JobID != "" {
+			c.event.GenerationID, _ = accounting.CleanTag(id)
+		} else {
+			c.identify(id)
+		}
+	}
+	c.writer.own(response.Header)
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return nil
+	}
+	if c.recorded || c.class.JobID != "" {
+		c.meter = openrouter.NewMeter(response.Header)
+	}
+	response.Body = &answer{upstream: response.Body, call: c}
+	return nil
+}
+
+// answer is the body of a response on its way to the client. Its Close ends
+// the call's accounting, exactly once.
+type answer struct {
+	upstream io.ReadCloser
+	call     *call
+	broken   bool
+}
+
+// Read shows the meter what it returns, before it returns it.
+func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.upstream.Read(p)
+	if n > 0 {
+		a.observe(p[:n])
+	}
+	if err == io.EOF {
+		a.call.answerEnd = true
+	} else if err != nil {
+		a.broken = true
+	}
+	return n, err
+}
+
+func (a *answer) observe(p []byte) {
+	c := a.call
+	if c.firstByte == 0 {
+		c.firstByte = c.handler.opts.Now().Sub(c.started)
+	}
+	if c.meter == nil {
+		return
+	}
+	c.meter.Write(p)
+	if !c.event.TimeToFirstToken.Known && c.meter.SawContent() {
+		c.event.TimeToFirstToken = accounting.Some(c.handler.opts.Now().Sub(c.started))
+	}
+	if c.event.GenerationID == "" && c.class.JobID == "" {
+		c.identify(c.meter.Reading().GenerationOf(c.class, ""))
+	}
+}
+
+// Close reads on if the client left before the end, for as long as the call
+// allows, and then ends the call.
+func (a *answer) Close() error {
+	c := a.call
+	if !c.answerEnd && !a.broken && c.meter != nil && c.class.Billable {
+		a.readOn()
+	}
+	err := a.upstream.Close()
+	c.finish()
+	return err
+}
+
+func (a *answer) readOn() {
+	a.call.clientLeft()
+	buf := drainBuffers.Get().(*[]byte)
+	defer drainBuffers.Put(buf)
+	for {
+		if _, err := a.Read(*buf); err != nil {
+			return // the end, or the timer has cancelled the request
+		}
+	}
+}
+
+var drainBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}

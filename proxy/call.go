@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bursar/accounting"
+	"bursar/proxy/openrouter"
+)
+
+// call is one request on its way through. It is the context of its upstream
+// request as well, which saves finding it again.
+//
+// Its event is filled along the way by the goroutine that serves the request,
+// and recorded once. Only what carries its own lock or atomic is touched by
+// others: the request body (read by the transport) and the client's leaving.
+type call struct {
+	context.Context // of the upstream request: does not end with the client's
+	cancel          context.CancelFunc
+
+	handler    *Handler
+	started    time.Time
+	event      accounting.Event
+	class      openrouter.Class
+	endpoint   string // bounded name for metrics
+	requestURI string // without the tag path
+	key        string // presented or injected; empty: none
+	writer     responseWriter
+	request    requestBody
+
+	header     http.Header       // of the answer, once it is there
+	meter      *openrouter.Meter // nil: the answer is not metered
+	recorded   bool              // opened or identified was recorded, so closed must be
+	finished   bool
+	answerEnd  bool // the answer was read to its end
+	sent       bool // the request may have reached OpenRouter
+	upstreamAt time.Time
+	upstream   time.Duration // waiting for the answer's headers
+	prepared   time.Duration // waiting for the client's body
+	firstByte  time.Duration // request in to first byte out; 0: none
+
+	left  atomic.Bool // the client has gone
+	mu    sync.Mutex  // guards timer
+	timer *time.Timer // ends the reading on after the client has gone
+}
+
+type callKey struct{}
+
+// Value makes the call findable from its own context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+func (c *call) holdKey() {
+	if c.key != "" {
+		c.event.KeyFingerprint = c.handler.opts.Keyring.Hold(c.key)
+	}
+}
+
+// open records that a billable call is about to go upstream. Accounting
+// trouble does not stop the call: what the later events say stands alone.
+func (c *call) open() {
+	c.event.Kind = accounting.Opened
+	c.event.RequestedModel = c.request.model()
+	c.record()
+}
+
+func (c *call) record() {
+	c.recorded = true
+	if err := c.handler.opts.Recorder.Record(&c.event); err != nil {
+		c.handler.metrics.recordErrors.Inc()
+	}
+}
+
+// identify records the generation's id, before the bytes that hold it go on
+// to the client.
+func (c *call) identify(id string) {
+	if id == "" || c.event.GenerationID == id {
+		return
+	}
+	c.event.GenerationID, _ = accounting.CleanTag(id)
+	c.event.Kind = accounting.Identified
+	c.record()
+}
+
+// finish records the end of the call, once. It runs in the answer's Close, or
+// where there was no answer.
+func (c *call) finish() {
+	if c.finished {
+		return
+	}
+	c.finished = true
+	defer c.release()
+	if !c.recorded && c.class.JobID == "" {
+		return // free
+	}
+	e := &c.event
+	e.Duration = c.handler.opts.Now().Sub(c.started)
+	if model := c.request.model(); model != "" {
+		e.RequestedModel = model
+	}
+	e.Cancelled = c.left.Load() && !c.answerEnd
+	if c.meter != nil {
+		c.read()
+	}
+	if e.HTTPStatus == 0 {
+		e.Truncated = c.sent
+	}
+	switch {
+	case c.class.JobID != "":
+		c.finishPoll()
+	default:
+		e.Kind = accounting.Closed
+		c.record()
+	}
+}
+
+// read takes over what the meter has seen.
+func (c *call) read() {
+	c.meter.Close()
+	reading, e := c.meter.Reading(), &c.event
+	e.Truncated = !c.answerEnd && !reading.Done
+	e.Streamed = c.meter.Streamed()
+	e.Usage = reading.Usage
+	e.Model, _ = accounting.CleanTag(reading.Model)
+	e.Provider, _ = accounting.CleanTag(reading.Provider)
+	e.FinishReason, _ = accounting.CleanTag(reading.FinishReason)
+	if e.FinishReason == "" && !c.class.CreatesJob {
+		e.FinishReason, _ = accounting.CleanTag(reading.Status)
+	}
+	e.Error = reading.Error
+	if e.Error == "" && e.HTTPStatus >= 400 {
+		e.Error = "http_error"
+	}
+	if id := reading.GenerationOf(c.class, c.header.Get(generationHeader)); id != "" {
+		e.GenerationID, _ = accounting.CleanTag(id)
+	}
+	if c.class.CreatesJob {
+		e.JobID, _ = accounting.CleanTag(reading.ID)
+	}
+}
+
+// finishPoll records the end of the job that was polled, if it has ended.
+func (c *call) finishPoll() {
+	if c.meter == nil || c.event.HTTPStatus != http.StatusOK {
+		return
+	}
+	reading := c.meter.Reading()
+	ended, failed := reading.JobOutcome()
+	if !ended {
+		return
+	}
+	c.event.Kind = accounting.Polled
+	c.event.JobID = c.class.JobID
+	if failed {
+		c.event.Error = reading.Status
+	}
+	c.record()
+}
+
+func (c *call) release() {
+	if c.meter != nil {
+		c.meter.Release()
+		c.meter = nil
+	}
+}
+
+// clientLeft runs when the client has gone before its call was over. A call
+// that costs is read on for a while: its usage is often milliseconds away.
+func (c *call) clientLeft() {
+	c.left.Store(true)
+	wait := time.Duration(0)
+	if c.class.Billable {
+		wait = c.handler.opts.DisconnectGrace
+		if c.handler.opts.Disconnect == DisconnectDrain {
+			wait = c.handler.opts.DrainTimeout
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.cancel)
+	}
+}
+
+func (c *call) stopTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}

@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"bursar/accounting"
+	"bursar/proxy/openrouter"
+)
+
+// Recorder keeps the events of calls.
+//
+// Record returns once the event survives the death of this process. It is
+// called from many goroutines at once and must not hold on to the event. An
+// error means that the event is kept nowhere; it never fails a call.
+type Recorder interface {
+	Record(*accounting.Event) error
+}
+
+// Keyring holds the keys with which calls were made, so that their costs can
+// be asked for later.
+//
+// Hold is called once for each billable call, from many goroutines, and
+// returns the key's [accounting.Fingerprint].
+type Keyring interface {
+	Hold(key string) (fingerprint string)
+}
+
+// Disconnect says what happens to a call whose client has left.
+type Disconnect string
+
+// The choices. After either, what is still unknown comes from GET /generation.
+const (
+	// DisconnectGrace reads on for DisconnectGrace, then cancels upstream.
+	DisconnectGrace Disconnect = "grace"
+	// DisconnectDrain reads the answer to its end, at most DrainTimeout.
+	DisconnectDrain Disconnect = "drain"
+)
+
+// Options configure a [Handler]. Zero durations and nil funcs take defaults.
+type Options struct {
+	Upstream  *url.URL          // where to forward, e.g. https://openrouter.ai
+	Transport http.RoundTripper // see [NewTransport]
+	Recorder  Recorder
+	Keyring   Keyring
+
+	APIKey       string   // injected upstream in place of the client's; empty: the client's passes through
+	ClientTokens []string // what clients must present; empty: nothing
+
+	Purposes   []string // accepted X-Purpose values; empty: the default ones
+	StrictTags bool     // a bad tag is a 400, not a mark in the metadata
+
+	Disconnect         Disconnect    // default DisconnectGrace
+	DisconnectGrace    time.Duration // default 1 s
+	DrainTimeout       time.Duration // default 10 min
+	ClientStallTimeout time.Duration // a client that neither reads nor sends when it is its turn is cut; default 60 s
+
+	Registerer prometheus.Registerer // nil: metrics are kept but not exported
+	Logger     zerolog.Logger
+	Now        func() time.Time
+}
+
+// Handler is the proxy. It serves every path and method.
+type Handler struct {
+	opts     Options
+	target   target
+	tokens   tokenSet
+	purposes map[string]bool
+	reverse  httputil.ReverseProxy
+	metrics  *metrics
+}
+
+// New returns a Handler. It starts nothing.
+func New(opts Options) (*Handler, error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, err
+	}
+	h := &Handler{
+		opts:     opts,
+		target:   newTarget(opts.Upstream),
+		tokens:   newTokenSet(opts.ClientTokens),
+		purposes: map[string]bool{},
+		metrics:  newMetrics(opts.Registerer),
+	}
+	for _, purpose := range opts.Purposes {
+		h.purposes[purpose] = true
+	}
+	h.reverse = httputil.ReverseProxy{
+		Rewrite:        h.rewrite,
+		Transport:      timedTransport{opts.Transport},
+		FlushInterval:  -1, // also JSON trickles: OpenRouter sends white space while a model thinks
+		BufferPool:     newBufferPool(),
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   h.upstreamFailed,
+		ErrorLog:       log.New(debugWriter{opts.Logger}, "", 0),
+	}
+	return h, nil
+}
+
+func (o *Options) setDefaults() error {
+	var errs []error
+	if o.Upstream == nil || o.Upstream.Host == "" {
+		errs = append(errs, errors.New("proxy: no upstream URL"))
+	}
+	if o.Transport == nil {
+		errs = append(errs, errors.New("proxy: no transport"))
+	}
+	if o.Recorder == nil || o.Keyring == nil {
+		errs = append(errs, errors.New("proxy: a recorder and a keyring are needed"))
+	}
+	if len(o.Purposes) == 0 {
+		o.Purposes = accounting.DefaultPurposes()
+	}
+	switch o.Disconnect {
+	case "":
+		o.Disconnect = DisconnectGrace
+	case DisconnectGrace, DisconnectDrain:
+	default:
+		errs = append(errs, fmt.Errorf("proxy: disconnect %q: want %s or %s", o.Disconnect, DisconnectGrace, DisconnectDrain))
+	}
+	setDuration(&o.DisconnectGrace, time.Second)
+	setDuration(&o.DrainTimeout, 10*time.Minute)
+	setDuration(&o.ClientStallTimeout, time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return errors.Join(errs...)
+}
+
+func setDuration(d *time.Duration, otherwise time.Duration) {
+	if *d == 0 {
+		*d = otherwise
+	}
+}
+
+// ServeHTTP forwards one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := h.opts.Now()
+	c := &call{handler: h, started: started}
+	c.event.ID = accounting.NewRequestID(started, rand.Uint64(), rand.Uint64())
+	c.writer.wrap(w, c)
+
+	if isLoop(r.Header["Via"]) {
+		c.refuse(refusal{status: http.StatusLoopDetected, kind: "loop_detected",
+			message: "the request has passed through Bursar before: BURSAR_UPSTREAM_URL points back at Bursar itself; set it to OpenRouter's address"})
+		return
+	}
+	tagged, rest := cutTagPath(r.RequestURI)
+	c.requestURI = rest
+	path := pathOf(rest)
+	c.class = openrouter.Classify(r.Method, path)
+	c.endpoint = openrouter.EndpointName(path)
+
+	key, ok := h.authorize(r, c)
+	if !ok {
+		c.refuse(refusal{status: http.StatusUnauthorized, kind: "authentication",
+			message: "no valid client token: send one of BURSAR_PROXY_CLIENT_TOKENS as \"Authorization: Bearer <token>\" or \"x-api-key: <token>\""})
+		return
+	}
+	tags, problem := h.readTags(r.Header, tagged)
+	if problem != "" && h.opts.StrictTags {
+		c.refuse(refusal{status: http.StatusBadRequest, kind: "invalid_request", message: problem + " (BURSAR_TAGS_STRICT is on)"})
+		return
+	}
+	c.event.Tags = tags
+	c.event.Endpoint, _ = accounting.CleanTag(path)
+	c.key = key
+	h.forward(c, r)
+}
+
+// forward sends the call upstream and its answer back. The call's context
+// outlives the client's, so that an answer can be read on after the client
+// has left.
+func (h *Handler) forward(c *call, r *http.Request) {
+	client := r.Context()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	c.Context, c.cancel = ctx, cancel
+	r = r.WithContext(c)
+	c.prepareBody(r)
+	if c.class.Billable {
+		c.holdKey()
+	}
+	h.metrics.inFlight.Inc()
+	stop := context.AfterFunc(client, c.clientLeft)
+	defer func() {
+		stop()
+		c.finish() // no answer's Close did it: an upgraded connection, or a panic
+		c.stopTimer()
+		cancel()
+		c.writer.clearDeadline()
+		h.metrics.inFlight.Dec()
+		h.metrics.observe(c)
+	}()
+	if c.class.Billable {
+		c.open()
+	}
+	h.reverse.ServeHTTP(&c.writer, r)
+}
+
+// debugWriter takes ReverseProxy's remarks (a client left, an upstream broke
+// off), which are events of calls and not errors of ours.
+type debugWriter struct{ log zerolog.Logger }
+
+func (d debugWriter) Write(p []byte) (int, error) {
+	d.log.Debug().Msg(string(p))
+	return len(p), nil
+}

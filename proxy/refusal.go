@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+)
+
+// refusal is an answer of our own, in the envelope of the endpoint that was
+// called, so that a client's error handling works as it does with OpenRouter.
+type refusal struct {
+	status  int
+	kind    string // OpenRouter's error_type vocabulary
+	message string
+}
+
+// refuse writes a refusal. Nothing went upstream, or nothing came back.
+func (c *call) refuse(r refusal) {
+	body, err := json.Marshal(r.envelope(c.endpoint == "messages"))
+	if err != nil {
+		panic(err) // strings and integers always marshal
+	}
+	header := c.writer.Header()
+	c.writer.own(header)
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	c.writer.WriteHeader(r.status)
+	_, _ = c.writer.Write(body)
+}
+
+func (r refusal) envelope(anthropic bool) any {
+	if anthropic {
+		return map[string]any{
+			"type":       "error",
+			"error":      map[string]any{"type": r.kind, "message": r.message, "error_type": r.kind},
+			"request_id": nil,
+		}
+	}
+	return map[string]any{"error": map[string]any{
+		"code": r.status, "message": r.message,
+		"metadata": map[string]any{"error_type": r.kind, "limit_source": "bursar"},
+	}}
+}
+
+// upstreamFailed answers a call that got no answer. It runs before any byte
+// went to the client.
+func (h *Handler) upstreamFailed(_ http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r)
+	if c.writer.wrote {
+		return // an upgrade that failed half-way: there is nobody left to tell
+	}
+	answer := refusal{status: http.StatusBadGateway, kind: "provider_unavailable",
+		message: "Bursar could not reach OpenRouter: the connection failed before the request was sent"}
+	c.event.Error = "upstream_unreachable"
+	var timeout net.Error
+	switch {
+	case c.left.Load():
+		c.event.Error = "client_left"
+	case c.sent && errors.As(err, &timeout) && timeout.Timeout():
+		c.event.Error = "upstream_timeout"
+		answer = refusal{status: http.StatusGatewayTimeout, kind: "timeout",
+			message: "OpenRouter sent no answer in the time allowed (BURSAR_UPSTREAM_RESPONSE_HEADER_TIMEOUT); it may still run and bill the request"}
+	case c.sent:
+		c.event.Error = "upstream_broken"
+		answer.message = "OpenRouter broke off the connection before it answered; it may still run and bill the request"
+	}
+	h.metrics.upstreamErrors.WithLabelValues(c.event.Error).Inc()
+	c.finish()
+	c.refuse(answer)
+}

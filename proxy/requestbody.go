@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"bursar/proxy/openrouter"
+)
+
+// A body up to maxGathered bytes is gathered before the call goes upstream if
+// the client has sent it already: then it costs one write instead of two and
+// its model is known before the call is. Nobody waits for a body that has not
+// arrived within gatherWait; it is streamed like a large one.
+const (
+	maxGathered = 16 << 10
+	gatherWait  = 10 * time.Millisecond
+)
+
+// requestBody scans a request body as it passes. The transport reads it in a
+// goroutine of its own, perhaps still after the answer has ended, so what the
+// scanner found is behind a lock.
+type requestBody struct {
+	source  io.ReadCloser
+	control *http.ResponseController
+	stall   time.Duration
+	now     func() time.Time
+
+	mu       sync.Mutex
+	scanner  openrouter.RequestScanner
+	deadline time.Time // of the read under way; zero: none was set
+}
+
+func (b *requestBody) model() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.scanner.Model()
+}
+
+func (b *requestBody) scan(p []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.scanner.Write(p)
+}
+
+// prepareBody gives the upstream request a body that is scanned on its way.
+func (c *call) prepareBody(r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return
+	}
+	b := &c.request
+	b.source, b.control, b.stall, b.now = r.Body, c.writer.control, c.handler.opts.ClientStallTimeout, c.handler.opts.Now
+	var head []byte
+	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
+		var complete bool
+		if head, complete = b.gather(int(r.ContentLength)); complete {
+			r.Body = io.NopCloser(bytes.NewReader(head))
+			// The transport may send the call again only where it has not
+			// written a byte of it; with an idempotency key it would also
+			// after it had, and OpenRouter would bill twice.
+			if r.Header["Idempotency-Key"] == nil && r.Header["X-Idempotency-Key"] == nil {
+				r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(head)), nil }
+			}
+			c.prepared = c.handler.opts.Now().Sub(c.started)
+			return
+		}
+	}
+	// Without full duplex the server closes the body when the answer starts,
+	// which breaks an upload that is still under way (golang/go#40747).
+	_ = c.writer.control.EnableFullDuplex()
+	r.Body = b
+	if len(head) > 0 {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(head), b), b}
+	}
+	c.prepared = c.handler.opts.Now().Sub(c.started)
+}
+
+// gather reads what the client has sent, at most size bytes, and reports
+// whether that was all.
+func (b *requestBody) gather(size int) (head []byte, complete bool) {
+	if b.control.SetReadDeadline(time.Now().Add(gatherWait)) != nil {
+		return nil, false
+	}
+	defer func() { _ = b.control.SetReadDeadline(time.Time{}) }()
+	head = make([]byte, size)
+	n, err := 0, error(nil)
+	for n < size && err == nil {
+		var read int
+		read, err = b.source.Read(head[n:])
+		n += read
+	}
+	head = head[:n]
+	b.scan(head)
+	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// The client broke off; the streamed body will say so again.
+		return head, false
+	}
+	return head, n == size
+}
+
+// Read passes on the next bytes. A client that is due to send and does not is
+// cut after the stall timeout.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.extendDeadline()
+	n, err := b.source.Read(p)
+	b.scan(p[:n])
+	if err != nil {
+		b.clearDeadline()
+	}
+	return n, err
+}
+
+// Close ends the reading. The transport may call it during a Read.
+func (b *requestBody) Close() error {
+	b.clearDeadline()
+	return b.source.Close()
+}
+
+func (b *requestBody) extendDeadline() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := b.now(); b.deadline.Sub(now) <= b.stall*3/4 {
+		b.deadline = now.Add(b.stall)
+		_ = b.control.SetReadDeadline(b.deadline)
+	}
+}
+
+// clearDeadline lets the server wait for the next request, and watch for the
+// client's leaving, as long as it likes.
+func (b *requestBody) clearDeadline() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.deadline.IsZero() {
+		b.deadline = time.Time{}
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+}

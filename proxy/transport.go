@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// TransportOptions configure the connections to OpenRouter.
+type TransportOptions struct {
+	DialTimeout           time.Duration // of one connection, TLS included
+	ResponseHeaderTimeout time.Duration // until the answer's headers; 0: no limit
+	RootCAs               *x509.CertPool
+}
+
+// NewTransport returns a transport for OpenRouter: HTTP/2 where the server
+// speaks it, connections kept and TLS sessions resumed, and no header that the
+// client did not send.
+func NewTransport(opts TransportOptions) *http.Transport {
+	dialer := &net.Dialer{Timeout: opts.DialTimeout, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: dialer.DialContext,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            opts.RootCAs,
+			ClientSessionCache: tls.NewLRUClientSessionCache(256),
+		},
+		TLSHandshakeTimeout:   opts.DialTimeout,
+		ResponseHeaderTimeout: opts.ResponseHeaderTimeout,
+		ExpectContinueTimeout: time.Second,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // it would add an Accept-Encoding of its own
+		MaxIdleConns:          0,
+		MaxIdleConnsPerHost:   1024,
+		IdleConnTimeout:       90 * time.Second,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, // a dead connection must not hold a thousand streams
+			PingTimeout:     15 * time.Second,
+		},
+	}
+}
+
+// timedTransport notes on the call when it went upstream and how long the
+// answer took, so that our own share of the time can be told from
+// OpenRouter's.
+type timedTransport struct{ inner http.RoundTripper }
+
+func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := callOf(r)
+	c.upstreamAt = c.handler.opts.Now()
+	response, err := t.inner.RoundTrip(r)
+	c.upstream = c.handler.opts.Now().Sub(c.upstreamAt)
+	c.sent = err == nil || !neverSent(err)
+	return response, err
+}
+
+// neverSent reports whether the call failed before a connection stood, so that
+// OpenRouter cannot have seen it. In doubt it may have.
+func neverSent(err error) bool {
+	var operation *net.OpError
+	if errors.As(err, &operation) && operation.Op == "dial" {
+		return true
+	}
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &name) || errors.As(err, &certificate) || errors.As(err, &record)
+}
+
+// bufferPool serves ReverseProxy's copy loop, which would otherwise allocate
+// 32 kB for each answer.
+type bufferPool struct{ pool sync.Pool }
+
+const copyBuffer = 32 << 10
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
+}
+
+// Get returns a buffer.
+func (p *bufferPool) Get() []byte { return p.pool.Get().(*[copyBuffer]byte)[:] }
+
+// Put takes it back.
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[copyBuffer]byte)(b)) }

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+)
+
+// responseWriter passes everything on. It marks what is ours on the answer,
+// and cuts a client that stops reading: a write deadline is set again with
+// each write, so it never ends a stream that moves.
+type responseWriter struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	call     *call
+	status   int
+	wrote    bool
+	deadline time.Time // of the last write; zero: none was set
+	headerAt time.Time
+}
+
+func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
+	w.ResponseWriter, w.control, w.call = inner, http.NewResponseController(inner), c
+}
+
+// own adds our headers. They are set on the answer's own headers, since a 1xx
+// answer clears those that stand on the writer.
+func (w *responseWriter) own(header http.Header) {
+	header[requestIDHeader] = []string{w.call.event.ID.String()}
+	delete(header, verdictHeader)
+	if w.call.class.Billable && w.call.Context != nil {
+		header[verdictHeader] = []string{"allowed"}
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// FlushError flushes the connection, under the deadline of the write before.
+func (w *responseWriter) FlushError() error { return w.control.Flush() }
+
+// WriteHeader keeps net/http from guessing a Content-Type that OpenRouter did
+// not send.
+func (w *responseWriter) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		header := w.ResponseWriter.Header()
+		if _, ok := header["Content-Type"]; !ok {
+			header["Content-Type"] = nil
+		}
+		w.status, w.wrote = status, true
+		w.headerAt = w.call.handler.opts.Now()
+	}
+	w.extendDeadline()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.extendDeadline()
+	return w.ResponseWriter.Write(p)
+}
+
+// extendDeadline moves the deadline when a quarter of it is used up, not on
+// every chunk.
+func (w *responseWriter) extendDeadline() {
+	stall := w.call.handler.opts.ClientStallTimeout
+	now := w.call.handler.opts.Now()
+	if w.deadline.Sub(now) > stall*3/4 {
+		return
+	}
+	w.deadline = now.Add(stall)
+	_ = w.control.SetWriteDeadline(w.deadline) // a writer without deadlines has no stalled clients
+}
+
+func (w *responseWriter) clearDeadline() {
+	if !w.deadline.IsZero() {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+}
