@@ -1,0 +1,139 @@
+package settle
+
+import (
+	"context"
+	"time"
+
+	"bursar/accounting"
+)
+
+// gather makes the next batch: it waits for a first event, and then for at most
+// the flush interval for others to join it. So a busy proxy gets large
+// transactions and a single call is in Postgres in a fraction of a second.
+// It returns without one when ctx ends.
+func (s *Shipper) gather(ctx context.Context) {
+	batch := s.inMemory(nil)
+	if len(batch) == 0 {
+		batch = s.waitForFirst(ctx)
+	}
+	if len(batch) == 0 {
+		return
+	}
+	// From here on the events are ours alone: they go on to work even if ctx
+	// ends while others are awaited.
+	until, cancel := context.WithTimeout(ctx, s.opts.FlushInterval)
+	defer cancel()
+	for len(batch) < s.opts.BatchSize {
+		batch = append(batch, s.next(until, s.opts.BatchSize-len(batch))...)
+		// Not at once again, or a busy journal is read event by event.
+		if len(batch) >= s.opts.BatchSize || !sleep(until, s.opts.FlushInterval/10) {
+			break
+		}
+	}
+	s.take(s.inMemory(batch))
+}
+
+// gatherReady makes a batch of what is there already and reports whether there
+// was anything.
+func (s *Shipper) gatherReady(ctx context.Context) bool {
+	soon, cancel := context.WithTimeout(ctx, s.opts.FlushInterval)
+	defer cancel()
+	batch := s.inMemory(nil)
+	if room := s.opts.BatchSize - len(batch); room > 0 {
+		batch = append(batch, s.next(soon, room)...)
+	}
+	s.take(batch)
+	return len(batch) > 0
+}
+
+// waitForFirst blocks until there is something to ship, or ctx ends.
+func (s *Shipper) waitForFirst(ctx context.Context) []accounting.Event {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if due, ok := s.orphans.nextOffer(); ok {
+		waiting, cancel = context.WithDeadline(waiting, due)
+		defer cancel()
+	}
+	s.overflow.onPush(cancel)
+	defer s.overflow.onPush(nil)
+	batch := s.next(waiting, s.opts.BatchSize)
+	if ctx.Err() != nil {
+		return batch
+	}
+	return s.inMemory(batch)
+}
+
+// next reads the journal. An error that is not ctx's own is waited out here, so
+// that a broken disk does not keep the overflow from being shipped.
+func (s *Shipper) next(ctx context.Context, n int) []accounting.Event {
+	events, err := s.opts.Journal.Next(ctx, n)
+	switch {
+	case err == nil:
+		s.reading.ended()
+	case ctx.Err() == nil:
+		s.reading.failed(err)
+		sleep(ctx, time.Second)
+	}
+	return events
+}
+
+// inMemory fills batch up with overflowed events and with orphans whose time
+// has come.
+func (s *Shipper) inMemory(batch []accounting.Event) []accounting.Event {
+	if room := s.opts.BatchSize - len(batch); room > 0 {
+		for _, o := range s.overflow.take(room) {
+			if o.early {
+				s.early[o.event.ID] = struct{}{}
+			}
+			batch = append(batch, o.event)
+		}
+	}
+	if room := s.opts.BatchSize - len(batch); room > 0 {
+		batch = append(batch, s.orphans.offer(time.Now(), room)...)
+	}
+	return batch
+}
+
+// take makes batch the work to do. An early row whose call has ended in the
+// same batch is dropped: Closed says all of it, and the ledger need not expect
+// one call twice in one transaction.
+func (s *Shipper) take(batch []accounting.Event) {
+	if len(s.early) > 0 {
+		batch = s.withoutOvertaken(batch)
+	}
+	if len(batch) == 0 {
+		return
+	}
+	s.work = append(s.work, batch)
+	oldest := ended(&batch[0])
+	for i := range batch {
+		if end := ended(&batch[i]); end.Before(oldest) {
+			oldest = end
+		}
+	}
+	s.oldest.Store(oldest.UnixNano())
+}
+
+// withoutOvertaken removes the early rows whose Closed is in the same batch.
+func (s *Shipper) withoutOvertaken(batch []accounting.Event) []accounting.Event {
+	closed := make(map[accounting.RequestID]bool)
+	for i := range batch {
+		if batch[i].Kind == accounting.Closed {
+			closed[batch[i].ID] = true
+		}
+	}
+	kept := batch[:0]
+	for i := range batch {
+		if _, early := s.early[batch[i].ID]; early && batch[i].Kind == accounting.Interrupted && closed[batch[i].ID] {
+			continue
+		}
+		kept = append(kept, batch[i])
+	}
+	for id := range closed {
+		delete(s.early, id)
+	}
+	return kept
+}
+
+// ended is when the call of an event was over.
+func ended(e *accounting.Event) time.Time { return e.CreatedAt().Add(e.Duration) }

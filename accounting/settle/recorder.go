@@ -1,0 +1,112 @@
+package settle
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
+
+	"bursar/accounting"
+)
+
+// Appender is the journal as the recorder needs it.
+type Appender interface {
+	// Append returns when the event is as durable as the journal promises. It
+	// keeps no reference to e and is safe for concurrent use.
+	Append(e *accounting.Event) error
+}
+
+// RecorderOptions configure a [Recorder].
+type RecorderOptions struct {
+	Journal    Appender
+	Overflow   int // events kept in memory while the journal fails; 0: 10,000
+	Registerer prometheus.Registerer
+	Logger     zerolog.Logger
+}
+
+// Recorder takes the proxy's events. They go into the journal; while that
+// fails, they go into a bounded queue in memory, from which the [Shipper] takes
+// them straight to Postgres.
+type Recorder struct {
+	journal  Appender
+	overflow *overflow
+
+	appendErrors prometheus.Counter
+	lost         prometheus.Counter
+	appending    outage
+	losing       outage
+}
+
+// NewRecorder checks the options. It starts nothing.
+func NewRecorder(o RecorderOptions) (*Recorder, error) {
+	if o.Journal == nil {
+		return nil, errors.New("recorder: it needs a journal")
+	}
+	if o.Overflow < 0 {
+		return nil, fmt.Errorf("recorder: an overflow of %d events: must not be negative", o.Overflow)
+	}
+	if o.Overflow == 0 {
+		o.Overflow = 10_000
+	}
+	factory := promauto.With(o.Registerer)
+	r := &Recorder{
+		journal:  o.Journal,
+		overflow: newOverflow(o.Overflow),
+		appendErrors: factory.NewCounter(prometheus.CounterOpts{
+			Name: "bursar_journal_append_errors_total",
+			Help: "Events that the journal did not take.",
+		}),
+		lost: factory.NewCounter(prometheus.CounterOpts{
+			Name: "bursar_events_lost_total",
+			Help: "Events that neither the journal nor the memory beside it could take.",
+		}),
+		appending: outage{log: o.Logger, what: "appending to the journal; events wait in memory for Postgres"},
+		losing:    outage{log: o.Logger, what: "the events in memory: there are too many, new ones are not recorded"},
+	}
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "bursar_journal_overflow_events",
+		Help: "Events that the journal did not take and that wait in memory for Postgres.",
+	}, func() float64 { return float64(r.overflow.depth()) })
+	return r, nil
+}
+
+// Record records one step of a call. It keeps no reference to e and is safe for
+// concurrent use.
+//
+// Only for an Opened event does it return an error: that call has not been sent
+// and can still be refused. Later ones cannot be taken back, so their trouble
+// is never the caller's: such an event waits in memory instead. If there are
+// too many of those it is counted as lost, though a call whose Opened (or
+// Identified) reached the disk will be found there at the next start.
+func (r *Recorder) Record(e *accounting.Event) error {
+	err := r.journal.Append(e)
+	if err == nil {
+		r.appending.ended()
+		return nil
+	}
+	r.appendErrors.Inc()
+	if e.Kind == accounting.Opened {
+		return fmt.Errorf("record the opening of call %s: %w", e.ID, err)
+	}
+	r.appending.failed(err)
+	kept, early := *e, false
+	if e.Kind == accounting.Identified {
+		if e.GenerationID == "" && e.JobID == "" {
+			return nil // it says nothing that Closed will not repeat
+		}
+		// Postgres keeps rows, not steps: this one becomes what a crash right
+		// now would leave, and Closed completes it.
+		kept.Kind, early = accounting.Interrupted, true
+	}
+	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
+	if r.overflow.push(kept, early) {
+		r.losing.ended()
+		return nil
+	}
+	r.lost.Inc()
+	r.losing.failed(err)
+	return nil
+}
