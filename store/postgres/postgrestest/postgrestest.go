@@ -34,7 +34,7 @@ func New(t testing.TB) string {
 		t.Fatalf("start a Postgres for the test: %v", err)
 	}
 	name := fmt.Sprintf("test_%d", databases.Add(1))
-	if err := s.exec(`CREATE DATABASE ` + name); err != nil {
+	if err := s.exec(`CREATE DATABASE ` + name + s.strategy); err != nil {
 		t.Fatalf("create a database for the test: %v", err)
 	}
 	t.Cleanup(func() {

@@ -2,7 +2,6 @@ package private
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -82,7 +81,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		c.abandon(ctx)
 		return nil, err
 	}
-	c.log.Info().Str("dir", dir).Str("version", fmt.Sprint(c.binaries.major)).Bool("adopted", adopted).
+	c.log.Info().Str("dir", dir).Int("version", c.Version()).Bool("adopted", adopted).
 		Dur("took", time.Since(began)).Msg("private Postgres is ready")
 	return c, nil
 }
@@ -108,6 +107,9 @@ func (c *Cluster) prepare(ctx context.Context, binDir string) error {
 // URL is the connection string of the database "bursar", over the unix socket.
 // It stays the same over restarts.
 func (c *Cluster) URL() string { return c.url(database) }
+
+// Version is the major version of the server, such as 15.
+func (c *Cluster) Version() int { return c.binaries.major }
 
 // Stop gives up our share of the server, and stops it if nobody else has one. It
 // returns when the server is down: connections are closed and what was

@@ -45,7 +45,7 @@ func TestANewClusterIsDurableAndPrivate(t *testing.T) {
 }
 
 func TestDataSurviveAStopAndAStart(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	first := start(t, dir)
 	remember(t, first, "two cents")
 	stop(t, first)
@@ -59,7 +59,7 @@ func TestDataSurviveAStopAndAStart(t *testing.T) {
 }
 
 func TestTheServerStaysUntilTheLastBursarLeaves(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	other := startBursar(t, dir, "")
 	other.awaitReady(t)
 	var log safeBuffer
@@ -77,7 +77,7 @@ func TestTheServerStaysUntilTheLastBursarLeaves(t *testing.T) {
 }
 
 func TestAServerWhoseBursarWasKilledIsAdopted(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	killed := startBursar(t, dir, "")
 	killed.awaitReady(t)
 	c := &Cluster{dir: dir}
@@ -117,28 +117,28 @@ func TestManyWhoStartAtOnceShareOneServer(t *testing.T) {
 }
 
 func TestACancelledStartLeavesNoServerBehind(t *testing.T) {
-	dir := folder(t)
-	stop(t, start(t, dir))
-	give := errors.New("given up")
+	dir := usedFolder(t)
+	// A server that takes half a second to begin.
+	bin := fakeBinaries(t, "exit 1")
+	real := filepath.Join(realBinaries(t), "postgres")
+	require.NoError(t, os.Remove(filepath.Join(bin, "postgres")))
+	write(t, filepath.Join(bin, "postgres"), "#!/bin/sh\n[ $1 = --version ] || sleep 0.5\nexec "+real+` "$@"`+"\n", 0o755)
+
+	givenUp := errors.New("given up")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() { // as soon as there is something to be left behind
+	go func() {
 		for c := (&Cluster{dir: dir}); !c.alive(); {
 			time.Sleep(time.Millisecond)
 		}
-		cancel(give)
+		cancel(givenUp)
 	}()
-	c, err := Start(ctx, Options{Dir: dir, Settings: unsafeSettings()})
-	if err == nil { // the server was faster
-		stop(t, c)
-		t.Skip("the server was ready before the cancellation")
-	}
-	require.ErrorIs(t, err, give)
-	require.False(t, (&Cluster{dir: dir}).alive())
+	_, err := Start(ctx, Options{Dir: dir, BinDir: bin, Settings: unsafeSettings()})
+	require.ErrorIs(t, err, givenUp)
+	require.False(t, (&Cluster{dir: dir}).alive(), "it was stopped as soon as it could be")
 }
 
 func TestALogThatHasGrownIsPutAside(t *testing.T) {
-	dir := folder(t)
-	stop(t, start(t, dir))
+	dir := usedFolder(t)
 	path := filepath.Join(dir, "server.log")
 	write(t, path, strings.Repeat("x", maxLogBytes+1), 0o600)
 	start(t, dir)
@@ -149,7 +149,7 @@ func TestALogThatHasGrownIsPutAside(t *testing.T) {
 }
 
 func TestWhyTheServerDoesNotStartIsInTheError(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	_, err := Start(t.Context(), Options{Dir: dir, Settings: map[string]string{"fsync": "off", "shared_buffers": "a lot"}})
 	require.ErrorContains(t, err, `invalid value for parameter "shared_buffers": "a lot"`)
 	require.False(t, (&Cluster{dir: dir}).alive())

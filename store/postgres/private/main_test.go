@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
+	if used.dir != "" {
+		_ = os.RemoveAll(filepath.Dir(used.dir))
+	}
 	if err := goleak.Find(); err != nil {
 		fmt.Println(err)
 		code = max(code, 1)
@@ -100,21 +103,55 @@ func unsafeSettings() map[string]string {
 // the server's account. Whatever runs in it at the end is killed.
 func folder(t *testing.T) string {
 	t.Helper()
-	parent, err := os.MkdirTemp("", "private-")
+	dir, err := makeFolder()
 	require.NoError(t, err)
-	parent, err = filepath.EvalSymlinks(parent)
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(parent, 0o755))
-	dir := filepath.Join(parent, "postgres")
-	t.Cleanup(func() {
-		c := &Cluster{dir: dir}
-		if pid, err := c.PID(); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGQUIT)
-		}
-		require.Eventually(t, func() bool { return !exists(dir) || !c.alive() }, 10*time.Second, pollInterval)
-		require.NoError(t, os.RemoveAll(parent))
-	})
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(filepath.Dir(dir))) })
+	t.Cleanup(func() { killWhatRunsIn(t, dir) })
 	return dir
+}
+
+func makeFolder() (string, error) {
+	parent, err := os.MkdirTemp("", "private-")
+	if err != nil {
+		return "", err
+	}
+	if parent, err = filepath.EvalSymlinks(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, "postgres"), os.Chmod(parent, 0o755)
+}
+
+// used is the folder of usedFolder. TestMain removes it.
+var used struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// usedFolder returns a folder with a cluster that was stopped in order. All tests
+// that ask share it, one after the other: initdb is what takes the time.
+func usedFolder(t *testing.T) string {
+	t.Helper()
+	used.once.Do(func() {
+		if used.dir, used.err = makeFolder(); used.err != nil {
+			return
+		}
+		var c *Cluster
+		if c, used.err = Start(t.Context(), Options{Dir: used.dir, Settings: unsafeSettings()}); used.err == nil {
+			used.err = c.Stop(t.Context())
+		}
+	})
+	require.NoError(t, used.err)
+	t.Cleanup(func() { killWhatRunsIn(t, used.dir) })
+	return used.dir
+}
+
+func killWhatRunsIn(t *testing.T, dir string) {
+	c := &Cluster{dir: dir}
+	if pid, err := c.PID(); err == nil {
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
+	}
+	require.Eventually(t, func() bool { return !exists(dir) || !c.alive() }, 10*time.Second, pollInterval)
 }
 
 // start starts the cluster in dir for the length of the test.
@@ -162,7 +199,7 @@ func remember(t *testing.T, c *Cluster, text string) {
 	conn, err := pgx.Connect(t.Context(), c.URL())
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	_, err = conn.Exec(t.Context(), `CREATE TABLE memory (text text)`)
+	_, err = conn.Exec(t.Context(), `DROP TABLE IF EXISTS memory; CREATE TABLE memory (text text)`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), `INSERT INTO memory VALUES ($1)`, text)
 	require.NoError(t, err)

@@ -50,7 +50,7 @@ func TestWhyInitdbGaveUpIsInTheError(t *testing.T) {
 }
 
 func TestDataOfAnotherMajorVersionAreNotTouched(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	c := start(t, dir)
 	remember(t, c, "two cents")
 	stop(t, c)
@@ -66,9 +66,10 @@ func TestDataOfAnotherMajorVersionAreNotTouched(t *testing.T) {
 }
 
 func TestADirectoryWithoutAVersionIsNotInitialisedOver(t *testing.T) {
-	dir := folder(t)
-	stop(t, start(t, dir))
-	require.NoError(t, os.Remove(filepath.Join(dir, "data", "PG_VERSION")))
+	dir := usedFolder(t)
+	version := filepath.Join(dir, "data", "PG_VERSION")
+	require.NoError(t, os.Rename(version, version+".lost"))
+	t.Cleanup(func() { require.NoError(t, os.Rename(version+".lost", version)) })
 	_, err := Start(t.Context(), Options{Dir: dir})
 	require.ErrorContains(t, err, "no PG_VERSION")
 	require.DirExists(t, filepath.Join(dir, "data", "base"))

@@ -42,7 +42,7 @@ func awaitPing(t *testing.T, c *Cluster) {
 
 func TestASupervisedServerComesBackAfterKillNine(t *testing.T) {
 	var log safeBuffer
-	c := startWith(t, Options{Dir: folder(t), Logger: log.logger(), Settings: unsafeSettings()})
+	c := startWith(t, Options{Dir: usedFolder(t), Logger: log.logger(), Settings: unsafeSettings()})
 	remember(t, c, "committed")
 	supervise(t, c)
 	for death := 1; death <= 2; death++ {
@@ -55,7 +55,7 @@ func TestASupervisedServerComesBackAfterKillNine(t *testing.T) {
 }
 
 func TestTwoSupervisorsBringBackOneServer(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	a, b := start(t, dir), start(t, dir)
 	supervise(t, a)
 	supervise(t, b)
@@ -69,7 +69,7 @@ func TestTwoSupervisorsBringBackOneServer(t *testing.T) {
 }
 
 func TestSuperviseEndsWithStopAndDoesNotUndoIt(t *testing.T) {
-	c := start(t, folder(t))
+	c := start(t, usedFolder(t))
 	ended := make(chan error)
 	go func() { ended <- c.Supervise(t.Context()) }()
 	stop(t, c)
@@ -78,7 +78,7 @@ func TestSuperviseEndsWithStopAndDoesNotUndoIt(t *testing.T) {
 }
 
 func TestAServerThatWasKilledUnseenIsStartedAgain(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	c := start(t, dir)
 	remember(t, c, "committed")
 	killPostmaster(t, c)
@@ -91,7 +91,7 @@ func TestAServerThatWasKilledUnseenIsStartedAgain(t *testing.T) {
 // that postmaster.pid holds. Postgres would refuse to start if that program runs
 // as the server's user.
 func TestAStalePIDFileThatNamesAnotherProgramDoesNotHinderTheStart(t *testing.T) {
-	dir := folder(t)
+	dir := usedFolder(t)
 	c := start(t, dir)
 	remember(t, c, "committed")
 	stop(t, c)
