@@ -87,7 +87,7 @@ func (m *Meter) read(p []byte) {
 		return
 	}
 	m.json.Write(p)
-	m.first = m.first || m.json.depth > 0 || m.json.skip > 0
+	m.first = m.json.began
 }
 
 // SawContent reports whether the answer itself has begun, as against comments

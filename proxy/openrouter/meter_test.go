@@ -239,7 +239,7 @@ func TestMeterTellsContentFromKeepAlive(t *testing.T) {
 	m = NewMeter(jsonHeader())
 	m.Write([]byte("\n    \n"))
 	assert.False(t, m.SawContent())
-	m.Write([]byte("{"))
+	m.Write([]byte(`{"whole":"answer"}`))
 	assert.True(t, m.SawContent())
 	m.Release()
 }

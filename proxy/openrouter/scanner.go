@@ -24,8 +24,9 @@ type scanner struct {
 	root node
 
 	path  [maxPath]frame
-	depth int // frames of path in use
-	skip  int // containers open below the path, inside something not looked at
+	depth int  // frames of path in use
+	skip  int  // containers open below the path, inside something not looked at
+	began bool // a document has begun
 
 	inString  bool
 	escaped   bool // the last byte was a backslash inside a string
@@ -100,6 +101,7 @@ func (s *scanner) structure(p []byte) int {
 func (s *scanner) top() *frame { return &s.path[s.depth-1] }
 
 func (s *scanner) open(array bool) {
+	s.began = true
 	child := s.root
 	if s.depth > 0 {
 		child = s.top().valueNode()
