@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 			place{environ: []string{"BURSAR_PROXY_ADR=1"}}, []string{"BURSAR_PROXY_ADR", "environment", "did you mean BURSAR_PROXY_ADDR?"},
 		},
 		"two swapped letters": {
-			place{environ: []string{"BURSAR_LOG_LEVLE=info"}}, []string{"BURSAR_LOG_LEVLE", "did you mean BURSAR_LOG_LEVEL?"},
+			place{environ: []string{"BURSAR_LGO_LEVEL=info"}}, []string{"BURSAR_LGO_LEVEL", "did you mean BURSAR_LOG_LEVEL?"},
 		},
 		"an alias with the prefix": {
 			place{environ: []string{"BURSAR_OPENROUTER_API_KEY=k"}}, []string{"did you mean OPENROUTER_API_KEY?"},
@@ -109,7 +108,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			require.Len(t, e.Problems, 1, "%v", err)
 			for _, part := range tt.want {
-				assert.ErrorContains(t, err, part)
+				require.ErrorContains(t, err, part)
 			}
 			assert.NotContains(t, err.Error(), "hunter2")
 			assert.NotContains(t, err.Error(), "aHVudGVyMg")
@@ -137,7 +136,7 @@ func TestSettingsThatDoNotGoTogetherAreRefused(t *testing.T) {
 			var e *Error
 			require.ErrorAs(t, err, &e)
 			require.Len(t, e.Problems, 1, "%v", err)
-			assert.ErrorContains(t, err, tt.want)
+			require.ErrorContains(t, err, tt.want)
 			assert.NotContains(t, err.Error(), "hunter2")
 		})
 	}
@@ -204,7 +203,7 @@ func TestValidateJudgesAConfigMadeByCode(t *testing.T) {
 	var zero Config
 	var e *Error
 	require.ErrorAs(t, zero.Validate(), &e)
-	assert.True(t, errors.Is(e, e.Problems[0]))
+	require.ErrorIs(t, e, e.Problems[0])
 }
 
 func TestDistanceCountsEditsAndSwaps(t *testing.T) {
@@ -213,7 +212,7 @@ func TestDistanceCountsEditsAndSwaps(t *testing.T) {
 		want int
 	}{
 		{"", "", 0}, {"abc", "abc", 0}, {"", "abc", 3}, {"abc", "", 3},
-		{"adr", "addr", 1}, {"levle", "level", 1}, {"kitten", "sitting", 3},
+		{"adr", "addr", 1}, {"lgo", "log", 1}, {"kitten", "sitting", 3},
 	} {
 		assert.Equal(t, tt.want, distance(tt.a, tt.b), fmt.Sprint(tt))
 		assert.Equal(t, tt.want, distance(tt.b, tt.a), strings.ToUpper(fmt.Sprint(tt)))

@@ -1,0 +1,78 @@
+# Run "make help" for what can be done here.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARGS     ?=
+FUZZTIME ?= 10s
+
+CLIENTTEST := cmd/bursar/clienttest
+NEED       := deploy/scripts/need.sh
+TOOL       := go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo build migrate test test-short clients vet bench fuzz lint vuln generate clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing to build, run and test
+	@$(NEED) go cc postgres node
+	@go mod download
+	@$(MAKE) --no-print-directory clients
+
+run: ## build and start Bursar (ARGS="--log-level debug")
+	@$(NEED) go database
+	@$(MAKE) --no-print-directory build
+	bin/bursar serve $(ARGS)
+
+demo: ## start Bursar with a fake OpenRouter and a sample campaign; nothing leaves the machine
+	@$(NEED) go postgres
+	@$(MAKE) --no-print-directory build
+	bin/bursar demo $(ARGS)
+
+# The version is set here, so the build does not ask git for one: git refuses a
+# checkout that another user owns, as in containers.
+build: ## build bin/bursar
+	@$(NEED) go
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/bursar ./cmd/bursar
+
+migrate: build ## bring the database's schema up to date (uses DATABASE_URL)
+	bin/bursar migrate $(ARGS)
+
+test: ## vet and run all tests with the race detector, on a real Postgres and real clients
+	@$(NEED) go cc postgres node
+	@$(MAKE) --no-print-directory clients
+	go vet ./...
+	go test -race $(ARGS) ./...
+
+test-short: ## run the tests that take little time, without the race detector
+	@$(NEED) go postgres
+	go test -short $(ARGS) ./...
+
+# npm ci only when the lock file is newer than what is installed.
+clients: $(if $(wildcard $(CLIENTTEST)/package.json),$(CLIENTTEST)/node_modules/.package-lock.json) ## install the client libraries that the tests use
+
+$(CLIENTTEST)/node_modules/.package-lock.json: $(CLIENTTEST)/package-lock.json
+	@$(NEED) node
+	cd $(CLIENTTEST) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+vet: ## run go vet
+	go vet ./...
+
+bench: ## measure the added latency against a bare ReverseProxy
+	go run ./proxy/proxybench $(ARGS)
+
+fuzz: ## fuzz every parser for FUZZTIME each (10s)
+	deploy/scripts/fuzz.sh $(FUZZTIME)
+
+lint: ## run the linters of .golangci.yml
+	$(TOOL) golangci-lint run $(ARGS) ./...
+
+vuln: ## look for known vulnerabilities (needs the network)
+	$(TOOL) govulncheck ./...
+
+generate: ## rewrite the example files of deploy/ from the settings
+	go test ./config -run TestTheExampleFilesAreUpToDate -update
+
+clean: ## remove what was built; data/ stays
+	rm -rf bin dist $(CLIENTTEST)/node_modules
