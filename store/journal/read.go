@@ -1,0 +1,411 @@
+package journal
+
+import (
+	"bytes"
+	"slices"
+
+	"bursar/accounting"
+)
+
+// eventKey names a delivery: a call's Closed and the poll of a job have
+// different ids, and a repeated frame has the same key.
+type eventKey struct {
+	id   accounting.RequestID
+	kind accounting.Kind
+}
+
+// delivery is an event that Next has returned and Ack has not seen.
+type delivery struct {
+	chain *chain
+	seg   *segment // that holds it; nil for an Interrupted, which is in no file
+	first *segment // of a dead process: where the call's first frame is
+}
+
+// cursor is the reader's place in one chain. All of it is guarded by
+// Journal.readMu.
+type cursor struct {
+	chain *chain
+	owner *adopted // nil: a shard of this process
+
+	seg  *segment // the last one entered
+	file File     // nil: not in a segment
+	scan scanner
+
+	// Taken from seg and not yet booked there.
+	passed, delivered int
+
+	// Of a dead process:
+	calls       map[accounting.RequestID]*deadCall // open as far as read
+	interrupted []*deadCall                        // at the end: those that never closed
+	ended       bool
+}
+
+// deadCall is a call of a dead process whose Closed was not met yet.
+type deadCall struct {
+	event accounting.Event
+	first *segment
+}
+
+// read returns up to max events without waiting.
+func (j *Journal) read(max int) []accounting.Event {
+	j.readMu.Lock()
+	defer j.readMu.Unlock()
+	var events []accounting.Event
+	j.turn++
+	for i := range j.cursors {
+		c := j.cursors[(j.turn+i)%len(j.cursors)]
+		if events = c.read(events, max); len(events) >= max {
+			break
+		}
+	}
+	return events
+}
+
+func (c *cursor) read(events []accounting.Event, max int) []accounting.Event {
+	c.refresh()
+	for len(events) < max {
+		if c.file == nil && !c.enter() {
+			events = c.readInterrupted(events, max)
+			break
+		}
+		payload, _, ok := c.scan.next()
+		switch {
+		case ok:
+			events = c.take(events, payload)
+		case !c.advance():
+			c.book()
+			return events
+		}
+	}
+	c.book()
+	return events
+}
+
+// refresh takes notice of a rescue, which may have moved the end of the segment
+// to the front.
+func (c *cursor) refresh() {
+	if c.file == nil {
+		return
+	}
+	c.chain.mu.Lock()
+	c.scan.limit = min(c.scan.limit, c.seg.end())
+	c.chain.mu.Unlock()
+}
+
+// enter opens the next segment that has something to read; false if there is
+// none.
+func (c *cursor) enter() bool {
+	for {
+		seg, end := c.nextSegment()
+		if seg == nil {
+			return false
+		}
+		c.seg = seg
+		file, err := c.chain.j.fs.Open(seg.path)
+		if err != nil {
+			c.chain.j.log.Error().Err(err).Str("segment", seg.path).Msg("open journal segment to read")
+			c.leave(true)
+			continue
+		}
+		c.file = file
+		c.scan = scanner{src: file, salt: seg.salt, off: seg.readFrom, limit: end, buf: c.scan.buf[:0]}
+		if c.owner != nil {
+			c.checkHeader()
+		}
+		return true
+	}
+}
+
+// nextSegment steps over segments in which nothing is to be read.
+func (c *cursor) nextSegment() (seg *segment, end int64) {
+	c.chain.mu.Lock()
+	defer c.chain.mu.Unlock()
+	var last uint64
+	if c.seg != nil {
+		last = c.seg.seq
+	}
+	for {
+		seg = c.chain.after(last)
+		if seg == nil || seg.unread > 0 {
+			break
+		}
+		if !seg.sealed {
+			return nil, 0
+		}
+		last, c.seg = seg.seq, seg
+	}
+	if seg == nil {
+		return nil, 0
+	}
+	return seg, seg.end()
+}
+
+// checkHeader judges the header of a dead process's segment.
+func (c *cursor) checkHeader() {
+	head := make([]byte, min(headerSize, c.seg.size))
+	n, _ := c.file.ReadAt(head, 0) // what cannot be read fails the check
+	switch c.seg.checkHeader(head[:n]) {
+	case headerNewer:
+		c.chain.j.log.Error().Str("segment", c.seg.path).
+			Msg("journal segment was written by a newer version: set aside, start that version to recover it")
+		c.scan.limit = c.scan.off
+		c.seg.damaged = true
+	case headerBad:
+		c.chain.j.count.damages.Add(1)
+		c.seg.damaged = true
+	case headerTorn:
+		c.chain.j.count.tornTails.Add(1)
+	case headerGood:
+	}
+}
+
+// advance goes on at the end of what was known of the segment: further in it,
+// or out of it. false: the reader has everything there is.
+func (c *cursor) advance() bool {
+	c.chain.mu.Lock()
+	end, sealed, rest := c.seg.end(), c.seg.sealed, c.seg.unread-c.passed
+	c.chain.mu.Unlock()
+	if c.owner == nil {
+		// Frames of open calls are not read for their own sake.
+		if rest > 0 && end > c.scan.limit {
+			c.scan.limit = end
+			return true
+		}
+		if !sealed {
+			return false
+		}
+	}
+	c.leave(false)
+	return true
+}
+
+// leave books the segment as read. failed: it could not be opened.
+func (c *cursor) leave(failed bool) {
+	c.book()
+	c.chain.mu.Lock()
+	defer c.chain.mu.Unlock()
+	last := c.owner != nil && c.chain.after(c.seg.seq) == nil
+	if failed || c.scan.damaged(last) {
+		c.seg.damaged = true
+		c.chain.j.noteDamage(&c.scan, c.seg)
+	} else if c.scan.tail > 0 {
+		c.chain.j.count.tornTails.Add(1)
+	}
+	c.seg.unread = 0
+	c.release()
+	c.scan = scanner{buf: c.scan.buf[:0]}
+	c.chain.j.tidy()
+}
+
+// noteDamage counts and logs what a scan stepped over.
+func (j *Journal) noteDamage(scan *scanner, seg *segment) {
+	j.count.damages.Add(uint64(max(1, scan.gaps)))
+	j.count.damagedBytes.Add(uint64(scan.gapBytes + scan.tail))
+	j.log.Error().Str("segment", seg.path).Int("places", scan.gaps).Int64("bytes", scan.gapBytes+scan.tail).
+		Int("unreadable_pages", scan.unreadable).Msg("journal segment is damaged: what could be read is delivered")
+}
+
+// release closes the reader's handle.
+func (c *cursor) release() {
+	if c.file != nil {
+		_ = c.file.Close() // it was only read
+		c.file = nil
+	}
+}
+
+// book moves what was read of seg from its unread to its unacknowledged.
+func (c *cursor) book() {
+	if c.passed == 0 {
+		return
+	}
+	c.chain.mu.Lock()
+	if c.owner == nil {
+		c.seg.unread -= c.passed
+	}
+	c.seg.unacked += c.delivered
+	c.chain.mu.Unlock()
+	c.passed, c.delivered = 0, 0
+}
+
+// position is how far the reader has come in a segment of its chain.
+func (c *cursor) position(seg *segment) int64 {
+	switch {
+	case c.seg == nil || c.seg.seq < seg.seq:
+		return seg.readFrom
+	case c.seg == seg && c.file != nil:
+		return c.scan.off
+	default:
+		return seg.size
+	}
+}
+
+// take makes of a payload what it means for the reader.
+func (c *cursor) take(events []accounting.Event, payload []byte) []accounting.Event {
+	key := keyOf(payload)
+	switch {
+	case deliverable(key.kind):
+		return c.deliver(events, key, payload)
+	case key.kind == accounting.Opened || key.kind == accounting.Identified:
+		if c.owner != nil {
+			c.remember(key.id, payload)
+		}
+		return events
+	default:
+		c.unknown()
+		return events
+	}
+}
+
+// unknown counts an intact frame that means nothing to this binary, and sees to
+// it that its file is kept.
+func (c *cursor) unknown() {
+	c.chain.j.count.unknown.Add(1)
+	c.chain.mu.Lock()
+	c.seg.damaged = true
+	c.chain.mu.Unlock()
+}
+
+func (c *cursor) deliver(events []accounting.Event, key eventKey, payload []byte) []accounting.Event {
+	c.passed++
+	event, err := decodeEvent(payload)
+	if err != nil {
+		c.unknown()
+		return events
+	}
+	d := delivery{chain: c.chain, seg: c.seg}
+	if call, ok := c.calls[key.id]; ok && key.kind == accounting.Closed {
+		d.first = call.first
+		delete(c.calls, key.id)
+	}
+	if _, again := c.chain.j.delivered[key]; again {
+		// A dead process wrote it twice, after a failed sync.
+		c.unpinFirst(d)
+		return events
+	}
+	c.chain.j.delivered[key] = d
+	c.delivered++
+	return append(events, event)
+}
+
+// remember merges a frame of a dead process's open call. The call's first
+// segment is needed until the call has been delivered and acknowledged.
+func (c *cursor) remember(id accounting.RequestID, payload []byte) {
+	event, err := decodeEvent(payload)
+	if err != nil {
+		c.unknown()
+		return
+	}
+	if call, ok := c.calls[id]; ok {
+		call.event = merge(call.event, event)
+		return
+	}
+	c.calls[id] = &deadCall{event: event, first: c.seg}
+	c.chain.mu.Lock()
+	c.seg.open++
+	c.chain.mu.Unlock()
+}
+
+// readInterrupted delivers, at the end of a dead process's chain, the calls
+// that never closed.
+func (c *cursor) readInterrupted(events []accounting.Event, max int) []accounting.Event {
+	if c.owner == nil {
+		return events
+	}
+	if !c.ended {
+		c.ended = true
+		for _, call := range c.calls {
+			call.event.Kind = accounting.Interrupted
+			c.interrupted = append(c.interrupted, call)
+		}
+		c.calls = nil
+		slices.SortFunc(c.interrupted, func(a, b *deadCall) int { return bytes.Compare(a.event.ID[:], b.event.ID[:]) })
+		c.chain.j.count.interrupted.Add(uint64(len(c.interrupted)))
+		c.chain.j.tidy()
+	}
+	for len(c.interrupted) > 0 && len(events) < max {
+		call := c.interrupted[0]
+		c.interrupted = c.interrupted[1:]
+		c.chain.j.delivered[eventKey{call.event.ID, accounting.Interrupted}] = delivery{chain: c.chain, first: call.first}
+		events = append(events, call.event)
+	}
+	return events
+}
+
+// merge lays what a later frame of a call knows over what an earlier one said.
+func merge(e, newer accounting.Event) accounting.Event {
+	old, texts := textsOf(&e), textsOf(&newer)
+	for n, s := range texts {
+		if s != nil && *s != "" {
+			*old[n] = *s
+		}
+	}
+	flags, newFlags := flagsOf(&e), flagsOf(&newer)
+	for n, f := range newFlags {
+		if f != nil {
+			*flags[n] = *flags[n] || *f
+		}
+	}
+	if newer.Tags.Metadata != nil {
+		e.Tags.Metadata = newer.Tags.Metadata
+	}
+	if newer.HTTPStatus != 0 {
+		e.HTTPStatus = newer.HTTPStatus
+	}
+	e.Usage = e.Usage.Merge(newer.Usage)
+	e.Duration = max(e.Duration, newer.Duration)
+	e.TimeToFirstToken = newer.TimeToFirstToken.Or(e.TimeToFirstToken)
+	return e
+}
+
+// Ack says that events returned by Next are stored elsewhere, durably; only
+// their Kind and ID are looked at. Events that were acknowledged before are
+// ignored. Files of which nothing is needed any more are removed soon after.
+func (j *Journal) Ack(events []accounting.Event) error {
+	if j.stopped() {
+		return ErrClosed
+	}
+	j.readMu.Lock()
+	defer j.readMu.Unlock()
+	for i := range events {
+		key := eventKey{events[i].ID, events[i].Kind}
+		d, ok := j.delivered[key]
+		if !ok {
+			continue
+		}
+		delete(j.delivered, key)
+		d.done()
+	}
+	j.tidy()
+	return nil
+}
+
+// done lets go of the segments that the delivery needed.
+func (d delivery) done() {
+	d.chain.mu.Lock()
+	defer d.chain.mu.Unlock()
+	if d.seg != nil {
+		d.seg.unacked--
+	}
+	if d.first != nil {
+		d.first.open--
+	}
+}
+
+func (c *cursor) unpinFirst(d delivery) {
+	d.seg = nil
+	d.done()
+}
+
+// unreadBytes is how much of a dead process's chain is still to be read.
+func (c *cursor) unreadBytes() int64 {
+	var n int64
+	for _, seg := range c.chain.segments {
+		if c.seg == nil || seg.seq > c.seg.seq {
+			n += seg.size
+		}
+	}
+	if c.file != nil {
+		n += c.scan.limit - c.scan.off
+	}
+	return n
+}
