@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// monthsAhead is how many partitions stand ready beyond the present month:
+// enough that nobody notices for a quarter if this stops being called.
+const monthsAhead = 3
+
+// EnsurePartitions makes the monthly partitions of openrouter_usage for the
+// month of now and the three after it, and moves into each what its month left
+// in the DEFAULT partition. It is quick when there is nothing to do; call it
+// at start and daily.
+func (s *Store) EnsurePartitions(ctx context.Context, now time.Time) error {
+	now = now.UTC()
+	for i := range monthsAhead + 1 {
+		month := time.Date(now.Year(), now.Month()+time.Month(i), 1, 0, 0, 0, 0, time.UTC)
+		if err := s.ensurePartition(ctx, month); err != nil {
+			return fmt.Errorf("make partition for %s: %w", month.Format("2006-01"), err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) ensurePartition(ctx context.Context, month time.Time) error {
+	name := "openrouter_usage_" + month.Format("2006_01")
+	if exists, err := relationExists(ctx, s.pool, name); err != nil || exists {
+		return err
+	}
+	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := lockSchema(ctx, tx); err != nil {
+			return err
+		}
+		if exists, err := relationExists(ctx, tx, name); err != nil || exists {
+			return err
+		}
+		_, err := tx.Exec(ctx, partitionSQL(name, month), pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+}
+
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func relationExists(ctx context.Context, db rowQuerier, name string) (exists bool, err error) {
+	err = db.QueryRow(ctx, `-- name: partition_exists
+		SELECT to_regclass($1) IS NOT NULL`, name).Scan(&exists)
+	return exists, err
+}
+
+// partitionSQL makes a month's partition from what the DEFAULT one holds of it.
+//
+// The parent is locked so that other writers keep on writing (ATTACH PARTITION
+// takes the same lock), and before the DEFAULT partition, as every writer does.
+// That one is locked fully, since a row arriving there between the move and
+// ATTACH would make ATTACH refuse. It holds next to nothing, so this is short.
+func partitionSQL(name string, month time.Time) string {
+	from, to := month.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339)
+	return fmt.Sprintf(`-- name: partition_make
+		LOCK TABLE ONLY openrouter_usage IN SHARE UPDATE EXCLUSIVE MODE;
+		LOCK TABLE openrouter_usage_default IN ACCESS EXCLUSIVE MODE;
+		CREATE TABLE %[1]s (LIKE openrouter_usage INCLUDING ALL);
+		WITH moved AS (
+			DELETE FROM openrouter_usage_default
+			WHERE created_at >= '%[2]s' AND created_at < '%[3]s'
+			RETURNING *
+		)
+		INSERT INTO %[1]s SELECT * FROM moved;
+		ALTER TABLE openrouter_usage ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s');`,
+		name, from, to)
+}

@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
+)
+
+// hourKey is the key of usage_hourly. The strings are empty where untagged.
+type hourKey struct {
+	hour                               int64 // start, Unix seconds
+	campaign, purpose, model, platform string
+}
+
+func hourKeyOf(r *row) hourKey {
+	return hourKey{
+		hour:     r.createdAt.UTC().Truncate(time.Hour).Unix(),
+		campaign: string(r.campaignID),
+		purpose:  string(r.purpose),
+		model:    string(r.model),
+		platform: string(r.platform),
+	}
+}
+
+func compareHours(a, b hourKey) int {
+	return cmp.Or(
+		cmp.Compare(a.hour, b.hour),
+		cmp.Compare(a.campaign, b.campaign),
+		cmp.Compare(a.purpose, b.purpose),
+		cmp.Compare(a.model, b.model),
+		cmp.Compare(a.platform, b.platform),
+	)
+}
+
+// monthKey is the key of monthly_costs, in UTC.
+type monthKey struct{ year, month int }
+
+func monthKeyOf(r *row) monthKey {
+	year, month, _ := r.createdAt.UTC().Date()
+	return monthKey{year, int(month)}
+}
+
+func compareMonths(a, b monthKey) int {
+	return cmp.Or(cmp.Compare(a.year, b.year), cmp.Compare(a.month, b.month))
+}
+
+// figures are what rows add to the sums.
+type figures struct {
+	calls, failed, cancelled, unsettled          int64
+	cost, byokUpstream                           decimal.Decimal // USD
+	prompt, completion, total, cached, reasoning int64           // tokens
+}
+
+func figuresOf(r *row) figures {
+	f := figures{
+		calls:      1,
+		failed:     count(r.is(accounting.StatusFailed)),
+		cancelled:  count(r.cancelled),
+		unsettled:  count(r.is(unsettled...)),
+		cost:       amount(r.cost),
+		prompt:     number(r.promptTokens),
+		completion: number(r.completionTokens),
+		total:      number(r.totalTokens),
+		cached:     number(r.cachedTokens),
+		reasoning:  number(r.reasoningTokens),
+	}
+	// Outside BYOK the upstream figure is part of the charge already.
+	if r.isBYOK != nil && *r.isBYOK {
+		f.byokUpstream = amount(r.upstreamCost)
+	}
+	return f
+}
+
+// unsettled are the states of a call whose exact cost is still open. The queue
+// moves rows between them without touching the sums.
+var unsettled = []accounting.Status{
+	accounting.StatusPending, accounting.StatusAwaitingKey,
+	accounting.StatusUnresolved, accounting.StatusInterrupted,
+}
+
+// plus is f + sign × g; sign is 1 or -1.
+func (f figures) plus(sign int64, g figures) figures {
+	s := decimal.NewFromInt(sign)
+	return figures{
+		calls:        f.calls + sign*g.calls,
+		failed:       f.failed + sign*g.failed,
+		cancelled:    f.cancelled + sign*g.cancelled,
+		unsettled:    f.unsettled + sign*g.unsettled,
+		cost:         f.cost.Add(g.cost.Mul(s)),
+		byokUpstream: f.byokUpstream.Add(g.byokUpstream.Mul(s)),
+		prompt:       f.prompt + sign*g.prompt,
+		completion:   f.completion + sign*g.completion,
+		total:        f.total + sign*g.total,
+		cached:       f.cached + sign*g.cached,
+		reasoning:    f.reasoning + sign*g.reasoning,
+	}
+}
+
+func (f figures) isZero() bool {
+	cost, byok := f.cost, f.byokUpstream
+	f.cost, f.byokUpstream = decimal.Decimal{}, decimal.Decimal{}
+	return f == figures{} && cost.IsZero() && byok.IsZero()
+}
+
+// deltas are what a transaction adds to the sums.
+type deltas struct {
+	hours  map[hourKey]figures
+	months map[monthKey]decimal.Decimal // USD
+	opened map[monthKey]bool            // has a new call
+}
+
+func newDeltas() *deltas {
+	return &deltas{
+		hours:  make(map[hourKey]figures),
+		months: make(map[monthKey]decimal.Decimal),
+		opened: make(map[monthKey]bool),
+	}
+}
+
+// move adds the step of one row from before to after. before is nil for a row
+// that is new.
+func (d *deltas) move(before, after *row) {
+	if before != nil {
+		d.add(-1, before)
+	} else {
+		d.opened[monthKeyOf(after)] = true
+	}
+	d.add(1, after)
+}
+
+func (d *deltas) add(sign int64, r *row) {
+	hour := hourKeyOf(r)
+	d.hours[hour] = d.hours[hour].plus(sign, figuresOf(r))
+	month := monthKeyOf(r)
+	d.months[month] = d.months[month].Add(amount(r.cost).Mul(decimal.NewFromInt(sign)))
+}
+
+// changedHours are the keys of what is not zero, in the order in which their
+// rows are locked.
+func (d *deltas) changedHours() []hourKey {
+	maps.DeleteFunc(d.hours, func(_ hourKey, f figures) bool { return f.isZero() })
+	return slices.SortedFunc(maps.Keys(d.hours), compareHours)
+}
+
+// changedMonths are the months to write, in lock order: those whose cost moved
+// and those with a new call, since the first one opens the month even if it is
+// free.
+func (d *deltas) changedMonths() []monthKey {
+	maps.DeleteFunc(d.months, func(m monthKey, cost decimal.Decimal) bool { return cost.IsZero() && !d.opened[m] })
+	return slices.SortedFunc(maps.Keys(d.months), compareMonths)
+}
+
+func count(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func number(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}

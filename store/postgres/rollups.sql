@@ -1,0 +1,63 @@
+-- Do the sums equal the rows? Every line of the answer is a difference; no
+-- line means that usage_hourly and monthly_costs.openrouter_cost are exact.
+--
+--   psql -f docs/queries/rollups.sql "$DATABASE_URL"
+--
+-- It reads every row in one snapshot, so it may run at any time, beside
+-- writers; on a large table prefer a read replica. A line says which sum
+-- (rollup), of what (key), which column (figure), what it says (recorded) and
+-- what the rows say (recomputed).
+
+WITH hours AS (
+    SELECT date_trunc('hour', created_at, 'UTC') AS hour,
+        coalesce(campaign_id, '') AS campaign_id,
+        coalesce(purpose, '')     AS purpose,
+        model,
+        coalesce(platform, '')    AS platform,
+        count(*)                                     AS calls,
+        count(*) FILTER (WHERE status = 'failed')    AS failed_calls,
+        count(*) FILTER (WHERE cancelled)            AS cancelled_calls,
+        count(*) FILTER (WHERE status IN ('pending', 'awaiting_key', 'unresolved', 'interrupted')) AS unsettled_calls,
+        sum(cost_usd)                                             AS cost_usd,
+        sum(upstream_inference_cost_usd) FILTER (WHERE is_byok)   AS byok_upstream_cost_usd,
+        sum(prompt_tokens)     AS prompt_tokens,
+        sum(completion_tokens) AS completion_tokens,
+        sum(total_tokens)      AS total_tokens,
+        sum(cached_tokens)     AS cached_tokens,
+        sum(reasoning_tokens)  AS reasoning_tokens
+    FROM openrouter_usage
+    GROUP BY 1, 2, 3, 4, 5
+), months AS (
+    SELECT extract(year  FROM created_at AT TIME ZONE 'UTC')::integer AS year,
+           extract(month FROM created_at AT TIME ZONE 'UTC')::integer AS month,
+           sum(cost_usd) AS openrouter_cost
+    FROM openrouter_usage
+    GROUP BY 1, 2
+)
+SELECT 'usage_hourly' AS rollup,
+    to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') || format(' campaign=%s purpose=%s model=%s platform=%s',
+        campaign_id, purpose, model, platform) AS key,
+    figure, coalesce(recorded, 0) AS recorded, coalesce(recomputed, 0) AS recomputed
+FROM usage_hourly h
+FULL JOIN hours r USING (hour, campaign_id, purpose, model, platform)
+CROSS JOIN LATERAL (VALUES
+    ('calls',                  h.calls::numeric,            r.calls::numeric),
+    ('failed_calls',           h.failed_calls::numeric,     r.failed_calls::numeric),
+    ('cancelled_calls',        h.cancelled_calls::numeric,  r.cancelled_calls::numeric),
+    ('unsettled_calls',        h.unsettled_calls::numeric,  r.unsettled_calls::numeric),
+    ('cost_usd',               h.cost_usd,                  r.cost_usd),
+    ('byok_upstream_cost_usd', h.byok_upstream_cost_usd,    r.byok_upstream_cost_usd),
+    ('prompt_tokens',          h.prompt_tokens::numeric,    r.prompt_tokens),
+    ('completion_tokens',      h.completion_tokens::numeric, r.completion_tokens),
+    ('total_tokens',           h.total_tokens::numeric,     r.total_tokens),
+    ('cached_tokens',          h.cached_tokens::numeric,    r.cached_tokens),
+    ('reasoning_tokens',       h.reasoning_tokens::numeric, r.reasoning_tokens)
+) AS f (figure, recorded, recomputed)
+WHERE coalesce(recorded, 0) <> coalesce(recomputed, 0)
+UNION ALL
+SELECT 'monthly_costs', format('%s-%s', year, lpad(month::text, 2, '0')),
+    'openrouter_cost', coalesce(m.openrouter_cost, 0), coalesce(r.openrouter_cost, 0)
+FROM monthly_costs m
+FULL JOIN months r USING (year, month)
+WHERE coalesce(m.openrouter_cost, 0) <> coalesce(r.openrouter_cost, 0)
+ORDER BY rollup, key, figure;

@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"bursar/accounting"
+)
+
+// Ship records a batch of events in one transaction: Closed, Interrupted and
+// Polled ones, in the order in which they happened. Polls are applied after
+// everything else, so that a job and its polls may come together.
+//
+// Shipping an event again changes nothing, in this batch or another, here or
+// on another replica. An event whose generation (or job) another call's row
+// has already, updates that row and makes none of its own.
+func (s *Store) Ship(ctx context.Context, events []accounting.Event) (accounting.Shipment, error) {
+	if len(events) == 0 {
+		return accounting.Shipment{}, nil
+	}
+	var shipment accounting.Shipment
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		// Afresh in each attempt: merging writes to what was received.
+		calls, polls, err := s.receive(events)
+		if err != nil {
+			return err
+		}
+		shipment, err = s.ship(ctx, tx, calls, polls)
+		return err
+	})
+	if err != nil {
+		return accounting.Shipment{}, fmt.Errorf("ship %d events: %w", len(events), err)
+	}
+	return shipment, nil
+}
+
+// entry is a row that a batch touches.
+type entry struct {
+	stored row  // as it is in the table
+	now    *row // with the batch's events
+	maker  *incoming
+}
+
+// fresh reports whether this transaction inserted the row, of the event maker.
+func (e *entry) fresh() bool { return e.maker != nil }
+
+func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (accounting.Shipment, error) {
+	var shipment accounting.Shipment
+	if err := resolve(ctx, tx, calls, polls); err != nil {
+		return shipment, err
+	}
+	entries, err := insertCalls(ctx, tx, calls)
+	if err != nil {
+		return shipment, fmt.Errorf("insert usage: %w", err)
+	}
+	if err := lockOthers(ctx, tx, entries, slices.Concat(calls, polls)); err != nil {
+		return shipment, fmt.Errorf("lock usage: %w", err)
+	}
+	for _, in := range slices.Concat(calls, polls) {
+		e := entries[in.target]
+		switch {
+		case e == nil && in.poll():
+			shipment.Orphans = append(shipment.Orphans, in.event)
+		case e == nil:
+			// Neither inserted nor found: its month is being attached.
+			return shipment, errRaced
+		case e.maker == in:
+			shipment.Inserted++
+		default:
+			was := *e.now
+			if s.absorb(e.now, in); sameRow(&was, e.now) {
+				shipment.Replayed++
+			} else {
+				shipment.Updated++
+			}
+		}
+	}
+	shipment.Postings, err = s.write(ctx, tx, entries)
+	return shipment, err
+}
+
+// insertCalls makes a row of the first event of each target. Those that are
+// returned did not exist before.
+func insertCalls(ctx context.Context, tx pgx.Tx, calls []*incoming) (map[requestID]*entry, error) {
+	entries := make(map[requestID]*entry, len(calls))
+	makers := make(map[requestID]*incoming, len(calls))
+	var rows []*row
+	for _, in := range calls {
+		if makers[in.target] != nil {
+			continue
+		}
+		makers[in.target] = in
+		// Usually the event's own; otherwise its row exists already, unless
+		// retention has removed it, and then this one takes its place.
+		r := *in.row
+		r.id, r.createdAt = in.target, in.target.time()
+		rows = append(rows, &r)
+	}
+	if len(rows) == 0 {
+		return entries, nil
+	}
+	slices.SortFunc(rows, compareRows)
+	inserted, err := tx.Query(ctx, insertRowsSQL, arrays(rows)...)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make(map[requestID]bool, len(rows))
+	var id requestID
+	if _, err := pgx.ForEachRow(inserted, []any{&id}, func() error { fresh[id] = true; return nil }); err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if fresh[r.id] {
+			entries[r.id] = &entry{stored: *r, now: r, maker: makers[r.id]}
+		}
+	}
+	return entries, nil
+}
+
+// lockOthers adds to entries the rows that events belong to and that existed
+// before.
+func lockOthers(ctx context.Context, tx pgx.Tx, entries map[requestID]*entry, events []*incoming) error {
+	wanted := make(map[requestID]bool)
+	var ids []requestID
+	for _, in := range events {
+		if in.target != (requestID{}) && entries[in.target] == nil && !wanted[in.target] {
+			wanted[in.target] = true
+			ids = append(ids, in.target)
+		}
+	}
+	rows, err := lockRows(ctx, tx, ids)
+	for _, r := range rows {
+		entries[r.id] = &entry{stored: *r, now: r}
+	}
+	return err
+}
+
+// lockRows reads rows under lock, in the order of their ids.
+func lockRows(ctx context.Context, tx pgx.Tx, ids []requestID) ([]*row, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := tx.Query(ctx, lockRowsSQL, ids, times(ids))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, func(cr pgx.CollectableRow) (*row, error) {
+		r := new(row)
+		return r, cr.Scan(fields(r)...)
+	})
+}
+
+// write brings the table and the sums up to what entries now say.
+func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*entry) ([]accounting.Posting, error) {
+	var (
+		all      = make([]*entry, 0, len(entries))
+		changed  []*row
+		postings []accounting.Posting
+		deltas   = newDeltas()
+	)
+	for _, e := range entries {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return compareRows(a.now, b.now) })
+	for _, e := range all {
+		if !sameRow(&e.stored, e.now) {
+			changed = append(changed, e.now)
+		} else if !e.fresh() {
+			continue
+		}
+		var before *row
+		if !e.fresh() {
+			before = &e.stored
+		}
+		deltas.move(before, e.now)
+		if p, recorded := posting(before, e.now); recorded {
+			postings = append(postings, p)
+		}
+	}
+	if err := updateRows(ctx, tx, changed); err != nil {
+		return nil, err
+	}
+	return postings, s.post(ctx, tx, deltas)
+}
+
+func updateRows(ctx context.Context, tx pgx.Tx, rows []*row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, updateRowsSQL, arrays(rows)...); err != nil {
+		return fmt.Errorf("update usage: %w", err)
+	}
+	return nil
+}
+
+func compareRows(a, b *row) int { return slices.Compare(a.id[:], b.id[:]) }

@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"bursar/accounting"
+	"bursar/store/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	code := postgrestest.Main(m)
+	if err := goleak.Find(); code == 0 && err != nil {
+		println(err.Error())
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// noon is the time at which the tests' calls are made, unless they say another.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+const (
+	firstLookup = 5 * time.Second
+	verifyDelay = time.Minute
+)
+
+func testOptions(url string) Options {
+	return Options{
+		URL:           url,
+		MaxConns:      8,
+		InstantlyCost: dec("75"),
+		WorkspaceCost: dec("48"),
+		USDToEURRate:  dec("0.92"),
+		FirstLookup:   firstLookup,
+		VerifyDelay:   verifyDelay,
+	}
+}
+
+// emptyStore is a store on a database without a schema.
+func emptyStore(t testing.TB) *Store {
+	t.Helper()
+	return openStore(t, postgrestest.New(t))
+}
+
+func openStore(t testing.TB, url string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), testOptions(url))
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// newStore is a store whose schema and partitions are in place.
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	s := emptyStore(t)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.EnsurePartitions(t.Context(), noon))
+	return s
+}
+
+func dec(s string) decimal.Decimal { return decimal.RequireFromString(s) }
+
+func usd(s string) accounting.Usage { return accounting.Usage{Cost: accounting.ParseCost(s)} }
+
+func callAt(at time.Time) accounting.RequestID {
+	return accounting.NewRequestID(at, rand.Uint64(), rand.Uint64())
+}
+
+const key = "fp-1"
+
+// closed is a call that took two seconds and was answered in full.
+func closed(at time.Time, generation, cost string) accounting.Event {
+	e := accounting.Event{
+		Kind: accounting.Closed, ID: callAt(at),
+		Tags:           accounting.Tags{CampaignID: "q4", Purpose: "follow_up"},
+		KeyFingerprint: key, Endpoint: "/api/v1/chat/completions",
+		RequestedModel: "openai/gpt-4o", Model: "openai/gpt-4o",
+		GenerationID: generation, HTTPStatus: 200, Duration: 2 * time.Second,
+	}
+	if cost != "" {
+		e.Usage = usd(cost)
+	}
+	return e
+}
+
+func ship(t testing.TB, s *Store, events ...accounting.Event) accounting.Shipment {
+	t.Helper()
+	shipment, err := s.Ship(t.Context(), events)
+	require.NoError(t, err)
+	return shipment
+}
+
+// stored reads the row of a call; nil if there is none.
+func stored(t testing.TB, s *Store, id accounting.RequestID) *row {
+	t.Helper()
+	var found []*row
+	require.NoError(t, pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) (err error) {
+		found, err = lockRows(t.Context(), tx, []requestID{requestID(id)})
+		return err
+	}))
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0]
+}
+
+func count1(t testing.TB, s *Store, query string, args ...any) (n int64) {
+	t.Helper()
+	require.NoError(t, s.pool.QueryRow(t.Context(), query, args...).Scan(&n))
+	return n
+}
+
+func requireExactRollups(t testing.TB, s *Store) {
+	t.Helper()
+	differences, err := s.CheckRollups(context.WithoutCancel(t.Context()))
+	require.NoError(t, err)
+	require.Empty(t, differences)
+}
+
+func requireAmount(t testing.TB, want string, got *decimal.Decimal) {
+	t.Helper()
+	require.NotNil(t, got)
+	require.Equal(t, want, got.String())
+}
