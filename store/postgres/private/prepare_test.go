@@ -92,9 +92,7 @@ func TestAServerOffThePATHIsFound(t *testing.T) {
 }
 
 func TestAFolderClosedToTheServerIsNamed(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root runs the server as another user")
-	}
+	onlyRoot(t)
 	closed := filepath.Dir(folder(t))
 	require.NoError(t, os.Chmod(closed, 0o700))
 	_, err := Start(t.Context(), Options{Dir: filepath.Join(closed, "deeper", "postgres")})
