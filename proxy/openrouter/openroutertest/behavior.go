@@ -103,16 +103,16 @@ type Fault uint8
 
 // The faults. What they cost stands beside them; "as an abort" is Behavior.Abort.
 const (
-	NoFault            Fault = iota
-	CutBeforeHeaders         // the connection closes before the model ran: nothing
-	LoseAnswer               // the model ran, then the connection closes without headers: in full
-	HangBeforeHeaders        // no answer until the client leaves: nothing
-	CutMidway                // the connection closes in the middle of the body: as an abort
-	CutInUsage               // it closes inside the usage object of a stream: in full
-	HangMidway               // silence after half of it, until the client leaves: as an abort
-	ErrorFirst               // an error under status 200, the first and only event or the whole JSON: zero
-	ErrorMidway              // an error event in mid-stream: the tokens so far, told by GET /generation only
-	ErrorMidwayBilled        // and its event has the usage
+	NoFault           Fault = iota
+	CutBeforeHeaders        // the connection closes before the model ran: nothing
+	LoseAnswer              // the model ran, then the connection closes without headers: in full
+	HangBeforeHeaders       // no answer until the client leaves: nothing
+	CutMidway               // the connection closes in the middle of the body: as an abort
+	CutInUsage              // it closes inside the usage object of a stream: in full
+	HangMidway              // silence after half of it, until the client leaves: as an abort
+	ErrorFirst              // an error under status 200, the first and only event or the whole JSON: zero
+	ErrorMidway             // an error event in mid-stream: the tokens so far, told by GET /generation only
+	ErrorMidwayBilled       // and its event has the usage
 )
 
 // AbortMode is what happens to the model, and so to the bill, when the client

@@ -25,7 +25,9 @@ type call struct {
 	cacheOn   bool
 	cacheFrom string // the generation that a hit repeats
 
-	jobID string        // of an asynchronous job
+	asJob bool          // it starts an asynchronous job
+	jobID string        // of the job
+	batch *batchRequest // where the job is a batch
 	due   time.Duration // from now until the job is charged
 
 	announced bool // headers have left
@@ -47,7 +49,7 @@ type skin struct {
 	head   func(*answer) []frame                                // before the content
 	piece  func(a *answer, i int) frame                         // a unit of it
 	tail   func(*answer) []frame                                // the end, with the usage
-	broken func(a *answer, e *apiError, billed *charge) []frame // an error instead
+	broken func(a *answer, e *apiError, withUsage bool) []frame // an error instead
 }
 
 // newCall reads and authenticates a request; ok is false if it has been
@@ -116,10 +118,16 @@ func (c *call) generate() {
 		c.settle(a)
 		panic(http.ErrAbortHandler)
 	}
+	if c.asJob && c.b.Fault != ErrorFirst {
+		c.startJob(a)
+	}
 	c.headers(a)
-	if stream {
+	switch {
+	case stream:
 		c.stream(a)
-	} else {
+	case c.skin.whole == nil:
+		c.sound(a)
+	default:
 		c.answerWhole(a)
 	}
 }
@@ -132,7 +140,7 @@ func (c *call) headers(a *answer) {
 		c.w.WriteHeader(http.StatusEarlyHints)
 		h.Del("Link")
 	}
-	if c.b.ID == IDEverywhere || c.b.ID == IDInHeader {
+	if (c.b.ID == IDEverywhere || c.b.ID == IDInHeader) && c.batch == nil {
 		h.Set("X-Generation-Id", a.id)
 	}
 	c.cacheHeaders()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -85,7 +84,7 @@ func (o *wire) write(p []byte) error {
 	if err := o.send(before); err != nil {
 		return err
 	}
-	for size += 3 - (size+3)%4; size > 0; size -= int64(len(fillBlock)) { // a multiple of four is base64
+	for size = filled(size); size > 0; size -= int64(len(fillBlock)) {
 		if err := o.send(fillBlock[:min(size, int64(len(fillBlock)))]); err != nil {
 			return err
 		}
@@ -153,98 +152,4 @@ func (o *wire) close() error {
 func (o *wire) cut() {
 	_ = o.flush() // what matters is that the end is missing
 	panic(http.ErrAbortHandler)
-}
-
-// render is a document as the Behavior spells it.
-func (c *call) render(doc object) []byte {
-	if c.b.UsageFirst {
-		reversed := make(object, len(doc))
-		for i, m := range doc {
-			reversed[len(doc)-1-i] = m
-		}
-		doc = reversed
-	}
-	text := doc.bytes()
-	if c.b.EscapeKeys {
-		text = escapeKeys(text)
-	}
-	return text
-}
-
-// answerWhole sends the answer as one JSON document.
-func (c *call) answerWhole(a *answer) {
-	if !c.b.Declare {
-		c.sendWhole(a)
-		return
-	}
-	c.b.Encoding = "identity"
-	doc := c.whole(a)
-	length := int64(len(doc))
-	if size := c.b.Size; size > 0 && bytes.Contains(doc, []byte(filler)) {
-		length += size + 3 - (size+3)%4 - int64(len(filler))
-	}
-	c.w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
-	c.sendDocument(a, doc)
-}
-
-// whole bills the answer and is its document.
-func (c *call) whole(a *answer) []byte {
-	if c.b.Fault == ErrorFirst {
-		c.bill(a, tokens{prompt: a.tokens.prompt}, free(), "error", false)
-		return c.render(c.skin.errorBody(c, newError(502, c.b.ErrorMessage)))
-	}
-	if c.b.Fault != CutMidway && c.b.Fault != HangMidway {
-		c.settle(a)
-	}
-	return c.render(c.skin.whole(a))
-}
-
-func (c *call) sendWhole(a *answer) { c.sendDocument(a, c.whole(a)) }
-
-// sendDocument sends a document after its trickle. A client that leaves stops
-// nothing: without a stream the model runs on.
-func (c *call) sendDocument(a *answer, doc []byte) {
-	defer c.settle(a)
-	o, err := c.open(a, "application/json", false)
-	if err != nil {
-		c.s.aborted.Add(1)
-		return
-	}
-	if err := o.document(doc); err != nil {
-		c.s.aborted.Add(1)
-	}
-}
-
-func (o *wire) document(doc []byte) error {
-	for range o.c.b.Trickle {
-		if err := o.sendNow([]byte("\n         ")); err != nil {
-			return err
-		}
-		if err := o.c.wait(o.c.b.TrickleInterval); err != nil {
-			return err
-		}
-	}
-	if fault := o.c.b.Fault; fault == CutMidway || fault == HangMidway {
-		if err := o.write(doc[:len(doc)/2]); err != nil {
-			return err
-		}
-		o.c.settle(o.a)
-		return o.stall()
-	}
-	if err := o.write(doc); err != nil {
-		return err
-	}
-	return o.close()
-}
-
-// stall cuts the connection, or keeps silent until the client leaves.
-func (o *wire) stall() error {
-	if o.c.b.Fault == CutMidway {
-		o.cut()
-	}
-	if err := o.flush(); err != nil {
-		return err
-	}
-	<-o.c.r.Context().Done()
-	return context.Cause(o.c.r.Context())
 }
