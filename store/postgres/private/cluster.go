@@ -2,6 +2,7 @@ package private
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -66,10 +67,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err := c.prepare(ctx, opts.BinDir); err != nil {
 		return nil, err
 	}
-	if c.members, err = c.openLock(membersLock); err != nil {
-		return nil, err
-	}
-	if _, err := tryLock(c.members, syscall.LOCK_SH); err != nil { // exclusive only under start.lock, which we hold
+	if err := c.join(); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -84,6 +82,25 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	c.log.Info().Str("dir", dir).Int("version", c.Version()).Bool("adopted", adopted).
 		Dur("took", time.Since(began)).Msg("private Postgres is ready")
 	return c, nil
+}
+
+// join takes a share of the server. The caller holds start.lock, and so nobody has
+// members.lock exclusively.
+func (c *Cluster) join() error {
+	members, err := c.openLock(membersLock)
+	if err != nil {
+		return err
+	}
+	got, err := tryLock(members, syscall.LOCK_SH)
+	if err == nil && !got {
+		err = fmt.Errorf("lock %s: somebody who is not a Bursar holds it", members.Name())
+	}
+	if err != nil {
+		_ = members.Close()
+		return err
+	}
+	c.members = members
+	return nil
 }
 
 // prepare chooses the account and the programs, and gives the folder to the
