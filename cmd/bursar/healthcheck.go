@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"bursar/config"
+)
+
+// healthcheck asks the admin port of a running Bursar whether it is alive.
+func healthcheck(ctx context.Context, e *env, cfg config.Config) error {
+	host, port, err := net.SplitHostPort(cfg.Admin.Addr)
+	if err != nil {
+		return fmt.Errorf("read BURSAR_ADMIN_ADDR: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask %s for its health: %w", request.URL, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", request.URL, response.Status)
+	}
+	fmt.Fprintln(e.stdout, "ok")
+	return nil
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"bursar/accounting"
+	"bursar/accounting/settle"
+	"bursar/admin"
+	"bursar/config"
+	"bursar/proxy"
+	"bursar/proxy/openrouter"
+	"bursar/store/journal"
+	"bursar/store/postgres"
+	"bursar/store/postgres/private"
+)
+
+// Time limits of the steps of starting and stopping.
+const (
+	connectTimeout = 10 * time.Second // for the database to answer before calls are taken without it
+	flushTimeout   = 15 * time.Second
+	closeTimeout   = 5 * time.Second
+)
+
+// program is a whole Bursar. main makes one; a test starts the same program on
+// port 0.
+type program struct {
+	cfg config.Config
+	log zerolog.Logger
+
+	registry  *prometheus.Registry
+	cluster   *private.Cluster // nil: DATABASE_URL is set
+	store     *postgres.Store
+	journal   *journal.Journal
+	recorder  *settle.Recorder
+	keyring   *settle.Keyring
+	shipper   *settle.Shipper
+	settler   *settle.Settler
+	transport *http.Transport
+
+	proxyListener, adminListener net.Listener
+	proxyServer, adminServer     *http.Server
+	inFlight                     sync.WaitGroup // requests on the data port
+
+	migrated atomic.Bool // the schema is there
+	draining atomic.Bool
+	fatal    chan error // a loop or a server that must not end has ended
+	loops    []*loop    // in the order of their start
+}
+
+// newProgram opens everything that a Bursar holds, in the order in which a
+// failure is cheapest. What was opened is closed again if a later step fails.
+func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger) (_ *program, err error) {
+	p := &program{cfg: cfg, log: log, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range []func(context.Context) error{
+		p.listen, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// listen takes the ports first: another Bursar on them is the commonest reason
+// for a start to fail.
+func (p *program) listen(ctx context.Context) (err error) {
+	var listener net.ListenConfig
+	if p.proxyListener, err = listener.Listen(ctx, "tcp", p.cfg.Proxy.Addr); err != nil {
+		return fmt.Errorf("open the data port (BURSAR_PROXY_ADDR): %w", err)
+	}
+	if p.adminListener, err = listener.Listen(ctx, "tcp", p.cfg.Admin.Addr); err != nil {
+		return fmt.Errorf("open the admin port (BURSAR_ADMIN_ADDR): %w", err)
+	}
+	return nil
+}
+
+func (p *program) openJournal(context.Context) (err error) {
+	p.journal, err = journal.Open(journal.Options{
+		Dir:          filepath.Join(p.cfg.Data.Dir, "journal"),
+		SegmentBytes: int64(p.cfg.Journal.SegmentBytes),
+		MaxBytes:     int64(p.cfg.Journal.MaxBytes),
+		Sync:         journal.SyncMode(p.cfg.Journal.Sync),
+		SyncInterval: p.cfg.Journal.SyncInterval,
+		Logger:       p.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the journal under BURSAR_DATA_DIR: %w", err)
+	}
+	p.registry.MustRegister(newJournalCollector(p.journal.Stats))
+	return nil
+}
+
+// openStore starts the private Postgres where no other is given, and brings
+// the schema up to date. A database that does not answer is waited for in the
+// background: calls go on, and their events wait in the journal.
+func (p *program) openStore(ctx context.Context) (err error) {
+	if p.cluster, p.store, err = openStore(ctx, p.cfg, p.log, p.registry); err != nil {
+		return err
+	}
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := p.store.Ping(connecting); err != nil {
+		if permanent := refusedForGood(err); permanent != nil {
+			return permanent
+		}
+		p.log.Warn().Err(err).Msg("the database does not answer yet; calls are journaled until it does")
+		return nil
+	}
+	return p.migrate(ctx)
+}
+
+func (p *program) migrate(ctx context.Context) error {
+	if err := p.store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := p.store.EnsurePartitions(ctx, time.Now()); err != nil {
+		return err
+	}
+	p.migrated.Store(true)
+	return nil
+}
+
+// openStore opens the database that the configuration names, or the private
+// one. The cluster is nil where the database is somebody else's.
+func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, registry prometheus.Registerer) (*private.Cluster, *postgres.Store, error) {
+	address := cfg.Database.URL.Reveal()
+	var cluster *private.Cluster
+	if address == "" {
+		dir, err := filepath.Abs(filepath.Join(cfg.Data.Dir, "postgres"))
+		if err != nil {
+			return nil, nil, fmt.Errorf("find the data directory: %w", err)
+		}
+		if cluster, err = private.Start(ctx, private.Options{Dir: dir, Logger: log}); err != nil {
+			return nil, nil, fmt.Errorf("start the private Postgres (or set DATABASE_URL to use another): %w", err)
+		}
+		address = cluster.URL()
+	}
+	store, err := postgres.Open(ctx, postgres.Options{
+		URL:           address,
+		MaxConns:      cfg.Database.MaxConns,
+		Registerer:    registry,
+		InstantlyCost: cfg.Economics.InstantlyCost,
+		WorkspaceCost: cfg.Economics.WorkspaceCost,
+		USDToEURRate:  cfg.Economics.USDToEURRate,
+		FirstLookup:   cfg.Settle.FirstLookup,
+		VerifyDelay:   cfg.Settle.VerifyDelay,
+	})
+	if err != nil && cluster != nil {
+		err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx)))
+	}
+	return cluster, store, err
+}
+
+func (p *program) openAccounting(context.Context) error {
+	secret, err := p.cfg.Secrets.SealingKey()
+	if err != nil {
+		return err
+	}
+	spend, err := settle.NewSpend(p.registry, p.cfg.Metrics.MaxLabelValues)
+	if err != nil {
+		return err
+	}
+	posted := spend.Add
+	if p.cfg.Debug.CostTracking {
+		posted = func(postings []accounting.Posting) { spend.Add(postings); p.logPostings(postings) }
+	}
+	if p.keyring, err = settle.NewKeyring(settle.KeyringOptions{
+		Secret: secret, Vault: p.store, Registerer: p.registry, Logger: p.log}); err != nil {
+		return err
+	}
+	p.keyring.Hold(p.cfg.Upstream.APIKey.Reveal())
+	if p.recorder, err = settle.NewRecorder(settle.RecorderOptions{
+		Journal: p.journal, Registerer: p.registry, Logger: p.log}); err != nil {
+		return err
+	}
+	upstream, err := url.Parse(p.cfg.Upstream.URL)
+	if err != nil {
+		return fmt.Errorf("read BURSAR_UPSTREAM_URL: %w", err)
+	}
+	if err := p.openTransport(); err != nil {
+		return err
+	}
+	if p.settler, err = settle.NewSettler(settle.SettlerOptions{
+		Enabled: p.cfg.Settle.Enabled, Verify: p.cfg.Settle.Verify,
+		Queue: p.store, Leftovers: p.store, Keys: p.keyring,
+		Generations: openrouter.NewClient(upstream, p.transport),
+		Workers:     p.cfg.Settle.Workers, LookupTimeout: p.cfg.Settle.LookupTimeout,
+		VerifyRate: p.cfg.Settle.VerifyRate, VerifyMaxAge: p.cfg.Settle.VerifyMaxAge,
+		MaxBackoff: p.cfg.Settle.MaxBackoff, GiveUpAfter: p.cfg.Settle.GiveUpAfter,
+		Posted: posted, Registerer: p.registry, Logger: p.log}); err != nil {
+		return err
+	}
+	rejects, err := settle.NewRejects(filepath.Join(p.cfg.Data.Dir, "rejected", p.journal.Instance()+".jsonl"))
+	if err != nil {
+		return err
+	}
+	p.shipper, err = settle.NewShipper(settle.ShipperOptions{
+		Journal: p.journal, Recorder: p.recorder, Ledger: p.store,
+		BatchSize: p.cfg.Shipper.BatchSize, FlushInterval: p.cfg.Shipper.FlushInterval,
+		Posted: posted, Pending: p.settler.Wake, Reject: rejects.Add,
+		Registerer: p.registry, Logger: p.log})
+	return err
+}
+
+// logPostings is DEBUG_COST_TRACKING: what each transaction did, by call.
+func (p *program) logPostings(postings []accounting.Posting) {
+	for _, posting := range postings {
+		p.log.Info().Stringer("request_id", posting.ID).Str("campaign_id", posting.Tags.CampaignID).
+			Str("purpose", posting.Tags.Purpose).Str("model", posting.Model).Stringer("usd", posting.Amount).
+			Bool("verified", posting.Verified).Bool("mismatch", posting.Mismatch).Msg("posted")
+	}
+}
+
+func (p *program) openTransport() error {
+	opts := proxy.TransportOptions{
+		DialTimeout:           p.cfg.Upstream.DialTimeout,
+		ResponseHeaderTimeout: p.cfg.Upstream.ResponseHeaderTimeout,
+	}
+	if file := p.cfg.Upstream.CAFile; file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("read BURSAR_UPSTREAM_CA_FILE: %w", err)
+		}
+		if opts.RootCAs, err = x509.SystemCertPool(); err != nil {
+			return fmt.Errorf("read the system's certificates: %w", err)
+		}
+		if !opts.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("BURSAR_UPSTREAM_CA_FILE %s holds no PEM certificate", file)
+		}
+	}
+	p.transport = proxy.NewTransport(opts)
+	return nil
+}
+
+func (p *program) openProxy(context.Context) error {
+	upstream, err := url.Parse(p.cfg.Upstream.URL)
+	if err != nil {
+		return fmt.Errorf("read BURSAR_UPSTREAM_URL: %w", err)
+	}
+	var tokens []string
+	for _, token := range p.cfg.Proxy.ClientTokens {
+		tokens = append(tokens, token.Reveal())
+	}
+	handler, err := proxy.New(proxy.Options{
+		Upstream: upstream, Transport: p.transport, Recorder: p.recorder, Keyring: p.keyring,
+		APIKey: p.cfg.Upstream.APIKey.Reveal(), ClientTokens: tokens,
+		Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...), StrictTags: p.cfg.Tags.Strict,
+		Disconnect: proxy.Disconnect(p.cfg.Proxy.Disconnect), DisconnectGrace: p.cfg.Proxy.DisconnectGrace,
+		DrainTimeout: p.cfg.Proxy.DrainTimeout, ClientStallTimeout: p.cfg.Proxy.ClientStallTimeout,
+		Registerer: p.registry, Logger: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	opts := proxy.ServerOptions{ReadHeaderTimeout: p.cfg.Proxy.ReadHeaderTimeout, IdleTimeout: p.cfg.Proxy.IdleTimeout, Logger: p.log}
+	if p.cfg.Proxy.TLSCertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(p.cfg.Proxy.TLSCertFile, p.cfg.Proxy.TLSKeyFile)
+		if err != nil {
+			return fmt.Errorf("read BURSAR_PROXY_TLS_CERT_FILE and BURSAR_PROXY_TLS_KEY_FILE: %w", err)
+		}
+		opts.Certificate = &certificate
+	}
+	p.proxyServer = proxy.NewServer(p.counted(handler), opts)
+	return nil
+}
+
+// counted lets the stop wait for handlers: after its deadline the server closes
+// connections, but does not wait for what their calls have still to record.
+func (p *program) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.inFlight.Add(1)
+		defer p.inFlight.Done()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p *program) openAdmin(context.Context) error {
+	handler, err := admin.New(admin.Options{
+		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
+		Usage: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
+		Draining: p.draining.Load,
+		Readiness: []admin.Check{
+			{Name: "database", Probe: p.probeDatabase},
+			{Name: "journal", Probe: p.probeJournal},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.adminServer = admin.Server(p.cfg.Admin.Addr, handler)
+	return nil
+}
+
+func (p *program) probeDatabase(ctx context.Context) error {
+	if err := p.store.Ping(ctx); err != nil {
+		return errors.New("the database does not answer; calls go on and wait in the journal")
+	}
+	if !p.migrated.Load() {
+		return errors.New("the schema is not up to date yet")
+	}
+	return nil
+}
+
+func (p *program) probeJournal(context.Context) error {
+	if p.journal.Stats().Full {
+		return errors.New("the journal is full: make room on its disk, or raise BURSAR_JOURNAL_MAX_BYTES")
+	}
+	return nil
+}
