@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"bursar/accounting"
+)
+
+// Usage lists recorded calls.
+type Usage interface {
+	// ListUsage returns the newest rows that match, at most filter.Limit of
+	// them. A cursor it never handed out is [accounting.ErrBadCursor]. It is
+	// called concurrently and must return when ctx ends.
+	ListUsage(ctx context.Context, filter accounting.UsageFilter) (accounting.UsagePage, error)
+}
+
+// Options are what a [Handler] is made from.
+type Options struct {
+	// Token opens everything but the health checks, the description of the
+	// API and the login page. Empty: all is open, but only to requests
+	// addressed to a loopback name, so that no web page can reach it through
+	// a name of its own.
+	Token string
+
+	// AppURL is the one browser origin besides our own that may use the API.
+	// Its path is ignored. Empty: none.
+	AppURL string
+
+	Usage    Usage               // required
+	Gatherer prometheus.Gatherer // required; what /metrics shows
+
+	Readiness []Check     // what /readyz asks; names must differ
+	Draining  func() bool // true: stopping, hence not ready; nil: never
+
+	Logger  zerolog.Logger // the zero value logs nothing
+	Version string         // of Bursar; empty: "devel"
+}
+
+// Handler serves the admin port. Create it with [New].
+type Handler struct {
+	chain    http.Handler // middleware around mux
+	mux      *http.ServeMux
+	usage    Usage
+	token    [sha256.Size]byte // of Options.Token; meaningless when open
+	open     bool              // no token is set
+	origin   string            // of AppURL; empty: none
+	sessions *sessions
+	ready    *readiness
+	log      zerolog.Logger
+	version  string
+	openAPI  []byte
+}
+
+// New returns the admin port's handler. The error names every option that
+// cannot be.
+func New(o Options) (*Handler, error) {
+	origin, err := originOf(o.AppURL)
+	err = errors.Join(err, checkReadiness(o.Readiness))
+	if o.Usage == nil {
+		err = errors.Join(err, errors.New("admin: Options.Usage is nil"))
+	}
+	if o.Gatherer == nil {
+		err = errors.Join(err, errors.New("admin: Options.Gatherer is nil"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Version == "" {
+		o.Version = "devel"
+	}
+	h := &Handler{
+		mux:      http.NewServeMux(),
+		usage:    o.Usage,
+		token:    sha256.Sum256([]byte(o.Token)),
+		open:     o.Token == "",
+		origin:   origin,
+		sessions: newSessions(sessionLife, maxSessions),
+		ready:    newReadiness(o.Readiness, o.Draining),
+		log:      o.Logger,
+		version:  o.Version,
+	}
+	if err := h.routes(o.Gatherer); err != nil {
+		return nil, fmt.Errorf("admin routes: %w", err)
+	}
+	protect, err := h.crossOriginProtection()
+	if err != nil {
+		return nil, err
+	}
+	h.chain = h.observe(h.secure(h.cors(protect(h.authenticate(http.HandlerFunc(h.dispatch))))))
+	return h, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.chain.ServeHTTP(w, r) }
+
+// Server returns a server for the admin port whose time limits suit what
+// people and scrapers ask of it. It does not listen yet.
+func Server(addr string, handler http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      time.Minute, // above queryTimeout, so that a slow query can still be answered
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}

@@ -1,0 +1,167 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"bursar/accounting"
+)
+
+// The two ways of showing the token, either of which will do.
+var needsToken = []map[string][]string{{"bearer": {}}, {"session": {}}}
+
+const apiDescription = `What every AI call through Bursar cost, whom it was for and what came of it.
+
+Answers are ` + "`" + `{"success": true, "data": …}` + "`" + `. Errors are problem documents (RFC 9457,
+` + "`application/problem+json`" + `) with ` + "`" + `"success": false` + "`" + `.
+
+Amounts are JSON numbers with all their digits: read them into a decimal, not into a
+floating-point number. What is not known is null, which is not zero. Times are RFC 3339.
+
+Where no token is configured, none is needed, and only loopback addresses are served.`
+
+// newAPI returns the JSON API, without operations yet. Its routes go to h.mux.
+func (h *Handler) newAPI() huma.API {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.RegisterTypeAlias(reflect.TypeFor[accounting.Amount](), reflect.TypeFor[amountSchema]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[problem]())
+	return humago.New(h.mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:       "Bursar admin API",
+				Version:     h.version,
+				Description: apiDescription,
+			},
+			Tags: []*huma.Tag{
+				{Name: "usage", Description: "Calls and their costs."},
+				{Name: "health", Description: "Whether this process lives and may be sent work."},
+			},
+			Components: &huma.Components{
+				Schemas: schemas,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer":  {Type: "http", Scheme: "bearer", Description: "The value of BURSAR_ADMIN_TOKEN."},
+					"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "The cookie that POST /login sets."},
+				},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{ownProblem},
+		// No CreateHooks: they would add $schema to every answer. No
+		// DocsPath: that page loads scripts from elsewhere. No OpenAPIPath:
+		// huma marshals on first use, without a lock.
+	})
+}
+
+// ownProblem turns the errors that huma makes itself into our problems.
+func ownProblem(ctx huma.Context, _ string, v any) (any, error) {
+	model, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	if model.Status != http.StatusUnprocessableEntity {
+		return newProblem(model.Status, "%s", model.Detail), nil
+	}
+	fields := make([]fieldError, 0, len(model.Errors))
+	for _, e := range model.Errors {
+		fields = append(fields, fieldOf(ctx.Operation(), e))
+	}
+	return invalid(fields...), nil
+}
+
+// fieldOf names the parameter, what was sent and what may be sent. Of a body,
+// which may hold secrets, no value is repeated.
+func fieldOf(op *huma.Operation, e *huma.ErrorDetail) fieldError {
+	place, name, _ := strings.Cut(e.Location, ".")
+	f := fieldError{Field: shown(name), Message: e.Message}
+	if name == "" {
+		f.Field = shown(place)
+	}
+	if place != "query" && place != "path" {
+		return f
+	}
+	if e.Value != nil {
+		f.Value = shown(fmt.Sprint(e.Value))
+	}
+	for _, p := range op.Parameters {
+		if p.In == place && p.Name == name {
+			f.Allowed = allowed(p.Schema)
+			return f
+		}
+	}
+	var known []string
+	for _, p := range op.Parameters {
+		if p.In == place {
+			known = append(known, p.Name)
+		}
+	}
+	f.Allowed = strings.Join(known, ", ")
+	return f
+}
+
+// allowed says in words what a schema admits.
+func allowed(s *huma.Schema) string {
+	switch {
+	case len(s.Enum) > 0:
+		var values []string
+		for _, v := range s.Enum {
+			values = append(values, fmt.Sprint(v))
+		}
+		return "one of " + strings.Join(values, ", ")
+	case s.Format == "date-time":
+		return "a time by RFC 3339 such as 2026-11-22T10:00:00Z, with + written as %2B"
+	case s.Type == huma.TypeInteger && s.Minimum != nil && s.Maximum != nil:
+		return fmt.Sprintf("a whole number from %.0f to %.0f", *s.Minimum, *s.Maximum)
+	case s.MaxLength != nil:
+		return "text of at most " + strconv.Itoa(*s.MaxLength) + " characters, once"
+	default:
+		return ""
+	}
+}
+
+// amountSchema describes [accounting.Amount], which may not know huma.
+type amountSchema struct{}
+
+// Schema implements [huma.SchemaProvider].
+func (amountSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeNumber, Examples: []any{json.Number("0.00012345")}}
+}
+
+// describe completes the description of the API with what the domain's types
+// cannot say themselves, and fixes it.
+func (h *Handler) describe(api huma.API) error {
+	row := reflect.TypeFor[accounting.UsageRow]()
+	schema := api.OpenAPI().Components.Schemas.Map()[row.Name()]
+	for field := range row.Fields() {
+		column := field.Tag.Get("json")
+		property := schema.Properties[column]
+		property.Description = usageColumns[column]
+		property.Nullable = field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Map
+	}
+	schema.Properties["id"].Format = "uuid"
+	for _, s := range statuses {
+		schema.Properties["status"].Enum = append(schema.Properties["status"].Enum, string(s.Name))
+	}
+
+	var err error
+	h.openAPI, err = json.MarshalIndent(api.OpenAPI(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("describe the API: %w", err)
+	}
+	return nil
+}
+
+// serveOpenAPI answers GET /openapi.json.
+func (h *Handler) serveOpenAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/openapi+json")
+	_, _ = w.Write(h.openAPI) // the client may have gone; nobody is left to be told
+	return nil
+}

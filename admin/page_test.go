@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
+)
+
+// show returns the page over those rows.
+func show(t *testing.T, rows ...accounting.UsageRow) string {
+	t.Helper()
+	h := newHandler(t, &fakeUsage{page: accounting.UsagePage{Rows: rows}}, nil)
+	res := get(h, "/", "Accept", "text/html")
+	body := bodyOf(t, res)
+	require.Equal(t, http.StatusOK, res.StatusCode, body)
+	require.Equal(t, "text/html; charset=utf-8", res.Header.Get("Content-Type"))
+	return body
+}
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+// text is what a reader sees of a page, in single spaces.
+func text(page string) string {
+	return strings.Join(strings.Fields(tags.ReplaceAllString(page, "")), " ")
+}
+
+func TestThePageShowsWhatCallsCost(t *testing.T) {
+	verified := call(1, "q4-outreach", "0.00012345")
+	verified.VerifiedAt = ptr(verified.CreatedAt.Add(time.Second))
+	pending := call(2, "spring", "1")
+	pending.CostUSD, pending.Status = nil, accounting.StatusPending
+	pending.EstimatedCostUSD = usd("0.002")
+	body := show(t, verified, call(3, "q4-outreach", "0.1"), pending)
+	seen := text(body)
+
+	require.Contains(t, seen, "OpenRouter charged for these 3 calls 0.10012345 USD without 1 whose cost is not known yet")
+	require.Contains(t, seen, "1 of 2 known costs")
+	require.Contains(t, seen, "3600 in 1035 out")
+	require.Contains(t, seen, "10:00:01 0.00012345 ✓ q4-outreach follow_up anthropic/claude-sonnet-4.5 settled 1200 345 1.23 s")
+	require.Contains(t, seen, "10:00:02 ≈ 0.002 spring")
+	require.Contains(t, body, `href="/?campaign_id=q4-outreach"`)
+	for _, s := range statuses {
+		require.Contains(t, body, strings.ReplaceAll(s.Meaning, "'", "&#39;"))
+	}
+	for _, link := range []string{"/metrics", "/openapi.json", "/api/usage"} {
+		require.Contains(t, body, `href="`+link+`"`)
+	}
+	require.NotContains(t, body, "http://", "nothing comes from elsewhere")
+	require.NotContains(t, body, "https://", "nothing comes from elsewhere")
+}
+
+func TestThePageOfAFreshInstallationSaysWhatToDo(t *testing.T) {
+	require.Contains(t, show(t), "No calls yet")
+}
+
+func TestWhatTheNetworkSentIsNeverMarkup(t *testing.T) {
+	const attack = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
+	row := call(1, attack, "0.1")
+	row.Purpose, row.Model, row.Provider, row.Error = ptr(attack), ptr(attack), ptr(attack), ptr(attack)
+	row.Status = accounting.Status(attack)
+	h := newHandler(t, &fakeUsage{page: accounting.UsagePage{Rows: []accounting.UsageRow{row}, NextCursor: attack}}, nil)
+	for _, target := range []string{"/", "/?" + form("campaign_id", attack), "/" + form("x", attack), "/?" + form("cursor", attack)} {
+		body := bodyOf(t, get(h, target, "Accept", "text/html"))
+		require.NotContains(t, body, "<script>alert", target)
+		require.NotContains(t, body, "<img src=x", target)
+	}
+}
+
+func TestTheScriptOfACampaignNameIsNotALink(t *testing.T) {
+	body := show(t, call(1, "javascript:alert(1)", "0.1"))
+	require.Contains(t, body, `href="/?campaign_id=javascript%3Aalert%281%29"`)
+	require.NotContains(t, body, `href="javascript:`)
+}
+
+func TestOnlyThePagesOwnScriptAndStyleMayRun(t *testing.T) {
+	h := newHandler(t, &fakeUsage{}, nil)
+	nonce := regexp.MustCompile(`script-src 'nonce-([A-Z2-7]{26})'; style-src 'nonce-([A-Z2-7]{26})'`)
+	seen := make(map[string]bool)
+	for range 2 {
+		res := get(h, "/", "Accept", "text/html")
+		body := bodyOf(t, res)
+		found := nonce.FindStringSubmatch(res.Header.Get("Content-Security-Policy"))
+		require.NotNil(t, found)
+		require.Equal(t, found[1], found[2])
+		require.Equal(t, 1, strings.Count(body, `<script nonce="`+found[1]+`">`))
+		require.Equal(t, 1, strings.Count(body, `<style nonce="`+found[1]+`">`))
+		require.Equal(t, 1, strings.Count(body, "<script"))
+		require.Equal(t, 1, strings.Count(body, "<style"))
+		require.NotContains(t, body, ` style=`, "the policy forbids inline styles")
+		require.NotRegexp(t, ` on[a-z]+=`, body, "the policy forbids inline handlers")
+		require.False(t, seen[found[1]], "a nonce is used once")
+		seen[found[1]] = true
+	}
+}
+
+func TestOlderCallsAreAPageAwayAndStandStill(t *testing.T) {
+	usage := &fakeUsage{page: accounting.UsagePage{Rows: []accounting.UsageRow{call(1, "q4", "0.1")}, NextCursor: "a+b="}}
+	h := newHandler(t, usage, nil)
+	body := bodyOf(t, get(h, "/?campaign_id=q4", "Accept", "text/html"))
+	require.Contains(t, body, `href="/?campaign_id=q4&amp;cursor=a%2Bb%3D"`)
+	require.Contains(t, body, "<script")
+	require.Equal(t, accounting.UsageFilter{CampaignID: "q4", Limit: pageRows}, usage.last(t))
+
+	body = bodyOf(t, get(h, "/?campaign_id=q4&cursor=a%2Bb%3D", "Accept", "text/html"))
+	require.Equal(t, "a+b=", usage.last(t).Cursor)
+	require.NotContains(t, body, "<script", "only the newest calls refresh themselves")
+}
+
+func TestABrowserIsShownErrorsAsAPage(t *testing.T) {
+	h := newHandler(t, &fakeUsage{err: errors.New("SELECT secret")}, nil)
+	res := get(h, "/", "Accept", "text/html")
+	require.Equal(t, http.StatusInternalServerError, res.StatusCode)
+	body := bodyOf(t, res)
+	require.Contains(t, body, "500 Internal Server Error")
+	require.NotContains(t, body, "SELECT")
+
+	h = newHandler(t, &fakeUsage{err: accounting.ErrBadCursor}, nil)
+	body = bodyOf(t, get(h, "/?cursor=x", "Accept", "text/html"))
+	require.Contains(t, body, "next_cursor of the page before")
+}
+
+func TestASummaryCountsWhatIsUnknownInsteadOfAddingIt(t *testing.T) {
+	open := call(1, "a", "9")
+	open.CostUSD, open.Status = nil, accounting.StatusAwaitingKey
+	failed := call(2, "a", "9")
+	failed.CostUSD, failed.Status, failed.PromptTokens = nil, accounting.StatusFailed, nil
+	byok := call(3, "b", "0.05")
+	byok.IsBYOK, byok.UpstreamInferenceCostUSD = ptr(true), usd("1.25")
+	notByok := call(4, "b", "0.000000000000000001")
+	notByok.IsBYOK, notByok.UpstreamInferenceCostUSD = ptr(false), usd("7")
+	free := call(5, "", "0")
+	free.CampaignID = nil
+
+	s := summarise([]accounting.UsageRow{open, failed, byok, notByok, free})
+	require.Equal(t, 5, s.Calls)
+	require.Equal(t, 3, s.Known)
+	require.Equal(t, 1, s.Open, "a failed call has no cost to be known")
+	require.Equal(t, "0.050000000000000001", s.Charged.String())
+	require.Equal(t, "1.25", s.Providers.String())
+	require.EqualValues(t, 4800, s.Prompt)
+
+	require.Len(t, s.Campaigns, 3)
+	require.Equal(t, "b", *s.Campaigns[0].Campaign)
+	require.Equal(t, 100, s.Campaigns[0].Share)
+	require.Equal(t, "a", *s.Campaigns[1].Campaign)
+	require.Equal(t, 2, s.Campaigns[1].Calls)
+	require.Nil(t, s.Campaigns[2].Campaign)
+}
+
+func TestAPageWithNoKnownCostShowsNoZero(t *testing.T) {
+	open := call(1, "a", "9")
+	open.CostUSD, open.Status = nil, accounting.StatusPending
+	require.Contains(t, text(show(t, open)), "charged for this 1 call – USD without 1 whose")
+}
