@@ -174,6 +174,19 @@ type Journal struct {
 // Close ends them. The error wraps [ErrInUse] if a living process has the
 // instance.
 func Open(opts Options) (*Journal, error) {
+	j, err := newJournal(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range j.shards {
+		j.wg.Go(s.syncLoop)
+	}
+	j.wg.Go(j.janitor)
+	return j, nil
+}
+
+// newJournal is Open without the goroutines.
+func newJournal(opts Options) (*Journal, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -204,15 +217,7 @@ func Open(opts Options) (*Journal, error) {
 		// Adopt tries again; it must not keep this process from working.
 		j.log.Error().Err(err).Msg("adopt journals of dead processes")
 	}
-	j.start()
 	return j, nil
-}
-
-func (j *Journal) start() {
-	for _, s := range j.shards {
-		j.wg.Go(s.syncLoop)
-	}
-	j.wg.Go(j.janitor)
 }
 
 // framePool holds encode buffers.

@@ -2,7 +2,10 @@ package journal
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -305,9 +308,26 @@ func (f *faultFile) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
-
 // requireInstances waits until these directories, and no others, are below dir.
 func requireInstances(t testing.TB, dir string, names ...string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return slices.Equal(names, instances(t, dir)) }, 5*time.Second, time.Millisecond)
+}
+
+// newerHeaderSum is the checksum that a header has to carry.
+func newerHeaderSum(image []byte) []byte {
+	return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(image[:headerSize-4], castagnoli))
+}
+
+// flipByte damages a file in place.
+func flipByte(path string, off int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	_, err = f.ReadAt(b[:], off)
+	b[0] ^= 0xff
+	_, writeErr := f.WriteAt(b[:], off)
+	return errors.Join(err, writeErr, f.Close())
 }

@@ -162,21 +162,30 @@ func (c *cursor) checkHeader() {
 // advance goes on at the end of what was known of the segment: further in it,
 // or out of it. false: the reader has everything there is.
 func (c *cursor) advance() bool {
-	c.chain.mu.Lock()
-	end, sealed, rest := c.seg.end(), c.seg.sealed, c.seg.unread-c.passed
-	c.chain.mu.Unlock()
-	if c.owner == nil {
-		// Frames of open calls are not read for their own sake.
-		if rest > 0 && end > c.scan.limit {
-			c.scan.limit = end
-			return true
-		}
-		if !sealed {
-			return false
-		}
+	if c.owner != nil {
+		c.leave(false)
+		return true
 	}
-	c.leave(false)
-	return true
+	c.book()
+	c.chain.mu.Lock()
+	end, sealed := c.seg.end(), c.seg.sealed
+	// Frames of open calls are not read for their own sake.
+	more := c.seg.unread > 0 && end > c.scan.limit
+	if c.seg.unread > 0 && !more {
+		// Everything was read, and some of what was written did not turn up.
+		c.seg.unread, c.seg.damaged = 0, true
+	}
+	c.chain.mu.Unlock()
+	switch {
+	case more:
+		c.scan.limit = end
+		return true
+	case sealed:
+		c.leave(false)
+		return true
+	default:
+		return false
+	}
 }
 
 // leave books the segment as read. failed: it could not be opened.
