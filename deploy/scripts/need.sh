@@ -25,7 +25,7 @@ install() {
 	fi
 	echo "$name is missing, installing $* ..." >&2
 	# The package lists may be absent (a new container) or too old to fetch by.
-	$as_root apt-get -qq update >&2
+	$as_root apt-get -qq update >&2 || true
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2
 }
 
