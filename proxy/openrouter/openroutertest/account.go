@@ -108,6 +108,7 @@ func (s *Server) keyInfo(key string) object {
 	return object{{"data", o.with(
 		member{"is_free_tier", false}, member{"is_management_key", managing}, member{"is_provisioning_key", managing},
 		member{"creator_user_id", "user_2fakeAccount"}, member{"expires_at", nil},
+		member{"allowed_data_regions", list{"global"}}, member{"organization_id", nil}, member{"workspace_id", nil},
 		member{"rate_limit", object{{"interval", "10s"}, {"requests", -1}, {"note", "deprecated"}}},
 		member{"free_model_daily_requests", object{{"used", 0}, {"limit", 1000}, {"remaining", 1000}}},
 	)}}
@@ -146,7 +147,7 @@ func (s *Server) modelList(outputs string) object {
 			data = append(data, m.listed())
 		}
 	}
-	return object{{"data", data}}
+	return object{{"data", data}, {"total_count", len(data)}, {"links", object{{"next", nil}, {"prev", nil}}}}
 }
 
 // listed is a model's entry in GET /models.
@@ -160,7 +161,7 @@ func (m *Model) listed() object {
 		}},
 		{"pricing", m.priced()},
 		{"top_provider", object{{"context_length", m.Context}, {"max_completion_tokens", m.maxCompletion()}, {"is_moderated", false}}},
-		{"per_request_limits", nil},
+		{"per_request_limits", nil}, {"supported_voices", nil},
 		{"supported_parameters", list{"max_tokens", "temperature", "tools", "tool_choice", "response_format"}},
 		{"default_parameters", object{}}, {"expiration_date", nil},
 		{"links", object{{"details", "/api/v1/models/" + m.ID + "/endpoints"}}},
@@ -200,7 +201,9 @@ func (m *Model) endpoint() object {
 		{"name", m.Provider + " | " + m.served()}, {"model_id", m.ID}, {"model_name", m.Name}, {"context_length", m.Context},
 		{"pricing", m.priced()}, {"provider_name", m.Provider}, {"tag", strings.ToLower(m.Provider)}, {"quantization", "unknown"},
 		{"max_completion_tokens", m.maxCompletion()}, {"max_prompt_tokens", nil},
-		{"supported_parameters", list{"max_tokens", "temperature", "tools"}}, {"status", 0}, {"uptime_last_30m", 100},
-		{"supports_implicit_caching", false},
+		{"supported_parameters", list{"max_tokens", "temperature", "tools"}}, {"status", 0},
+		{"uptime_last_5m", 100}, {"uptime_last_30m", 100}, {"uptime_last_1d", 100},
+		{"latency_last_30m", nil}, {"throughput_last_30m", nil}, {"supports_implicit_caching", false},
+		{"supports_tool_choice", object{{"auto", true}, {"none", true}, {"required", true}, {"function", true}}},
 	}
 }

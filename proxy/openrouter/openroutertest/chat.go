@@ -30,7 +30,6 @@ func (a *answer) chatFrame(kind string, rest ...member) object {
 	return a.identified(
 		member{"object", kind}, member{"created", a.c.started.Unix()},
 		member{"model", a.model.served()}, member{"provider", a.model.Provider},
-		member{"system_fingerprint", nil},
 	).with(rest...)
 }
 
@@ -72,7 +71,7 @@ func chatWhole(a *answer) object {
 		{"index", 0}, {"finish_reason", reason}, {"native_finish_reason", native}, {"logprobs", nil},
 		{"message", message.with(a.nested()...)},
 	}
-	return a.chatFrame("chat.completion", member{"service_tier", nil}, member{"choices", list{choice}}).
+	return a.chatFrame("chat.completion", member{"system_fingerprint", nil}, member{"service_tier", nil}, member{"choices", list{choice}}).
 		with(member{"usage", a.chatUsage()}).with(a.metadata()...)
 }
 

@@ -210,3 +210,21 @@ func amount(t *testing.T, literal string) decimal.Decimal {
 	}
 	return d
 }
+
+// dig follows a dotted path into a JSON document; nil if there is nothing.
+func dig(t *testing.T, body []byte, path string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, body)
+	}
+	for step := range strings.SplitSeq(path, ".") {
+		m, _ := v.(map[string]any)
+		v = m[step]
+	}
+	return v
+}
+
+func chooseCost(*http.Request, []byte) openroutertest.Behavior {
+	return openroutertest.Behavior{CostLiteral: "0.1"}
+}

@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/shopspring/decimal"
@@ -163,7 +165,9 @@ func imagesTail(a *answer) []frame {
 }
 
 func imagesBroken(_ *answer, e *apiError, _ bool) []frame {
-	return []frame{{doc: object{{"type", "error"}, {"error", e.chatError()}}}}
+	return []frame{{doc: object{{"type", "error"}, {"error", object{
+		{"code", strconv.Itoa(e.status)}, {"message", e.message}, {"type", e.kind}, {"param", nil},
+	}}}}}
 }
 
 func measureAudio(a *answer) {
@@ -181,7 +185,8 @@ func transcriptionWhole(a *answer) object {
 
 func decisionsWhole(a *answer) object {
 	answers := object{}
-	for name, question := range a.c.req.Questions {
+	for _, name := range slices.Sorted(maps.Keys(a.c.req.Questions)) {
+		question := a.c.req.Questions[name]
 		var q struct {
 			Type    string
 			Choices []json.RawMessage
