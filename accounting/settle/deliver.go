@@ -114,7 +114,6 @@ func (s *Shipper) reject(e accounting.Event, cause error) {
 	log := s.opts.Logger.Error().Stringer("request_id", e.ID).AnErr("cause", cause)
 	if kept != nil {
 		// Not acknowledged: the journal delivers it again after a restart.
-		delete(s.early, e.ID)
 		log.AnErr("rejects", kept).Msg("the ledger refuses an event; the journal keeps what it has of it")
 		return
 	}
@@ -126,13 +125,7 @@ func (s *Shipper) reject(e accounting.Event, cause error) {
 // fail for long, the oldest are let go: all it costs is that they are shipped
 // again after a restart, which changes nothing.
 func (s *Shipper) ack(done []accounting.Event) {
-	for i := range done {
-		if _, early := s.early[done[i].ID]; early && done[i].Kind == accounting.Interrupted {
-			delete(s.early, done[i].ID)
-			continue
-		}
-		s.unacked = append(s.unacked, done[i])
-	}
+	s.unacked = append(s.unacked, done...)
 	if len(s.unacked) == 0 {
 		return
 	}

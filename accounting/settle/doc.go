@@ -8,25 +8,25 @@
 //
 // # The states of a call
 //
-//	               proxy                        shipper             settler
-//	                 │                             │                   │
-//	opened ─► identified ─► closed ─────────────► shipped ──────────► verified
-//	   │           │                               ▲  │
-//	   │           │    the journal, on recovery   │  │ cost in the reply:  settled, then confirmed
-//	   └───────────┴─────► interrupted ────────────┘  │ id, but no cost:    pending ─► settled
-//	                                                  │   key not held:     awaiting_key ─► settled
-//	                                                  │   7 days of 404:    unresolved
-//	                                                  │ neither:            interrupted, unresolved
-//	                                                  └ an error, no bill:  failed
+//		               proxy                        shipper             settler
+//		                 │                             │                   │
+//		opened ─► identified ─► closed ─────────────► shipped ──────────► verified
+//		   │           │                               ▲  │
+//		   │           │    the journal, on recovery   │  │ cost in the reply:  settled, then confirmed
+//		   └───────────┴─────► interrupted ────────────┘  │ id, but no cost:    pending ─► settled
+//		                                                  │   key not held:     awaiting_key ─► settled
+//		                                                  │   7 days of 404:    unresolved
+//		                                                  │ neither:            interrupted, unresolved
+//		                                                  └ an error, no bill:  failed
 //
-//   - opened: the proxy, through [Recorder.Record], before anything goes
-//     upstream. If it cannot be recorded the proxy may still refuse the call.
-//   - identified: the proxy, before the bytes with the generation's id reach
-//     the client.
-//   - closed: the proxy, once, with all that is known.
-//   - interrupted: the journal, for a call that a dead process left open.
-//   - shipped: the [Shipper]; the row is committed, the journal may forget.
-//   - verified: the [Settler]; GET /generation named the cost that is billed.
+//	  - opened: the proxy, through [Recorder.Record], before anything goes
+//	    upstream. If it cannot be recorded the proxy may still refuse the call.
+//	  - identified: the proxy, before the bytes with the generation's id reach
+//	    the client.
+//	  - closed: the proxy, once, with all that is known.
+//	  - interrupted: the journal, for a call that a dead process left open.
+//	  - shipped: the [Shipper]; the row is committed, the journal may forget.
+//	  - verified: the [Settler]; GET /generation named the cost that is billed.
 //
 // # What survives what
 //

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"bursar/accounting"
@@ -81,12 +82,7 @@ func (s *Shipper) next(ctx context.Context, n int) []accounting.Event {
 // has come.
 func (s *Shipper) inMemory(batch []accounting.Event) []accounting.Event {
 	if room := s.opts.BatchSize - len(batch); room > 0 {
-		for _, o := range s.overflow.take(room) {
-			if o.early {
-				s.early[o.event.ID] = struct{}{}
-			}
-			batch = append(batch, o.event)
-		}
+		batch = append(batch, s.overflow.take(room)...)
 	}
 	if room := s.opts.BatchSize - len(batch); room > 0 {
 		batch = append(batch, s.orphans.offer(time.Now(), room)...)
@@ -94,13 +90,9 @@ func (s *Shipper) inMemory(batch []accounting.Event) []accounting.Event {
 	return batch
 }
 
-// take makes batch the work to do. An early row whose call has ended in the
-// same batch is dropped: Closed says all of it, and the ledger need not expect
-// one call twice in one transaction.
+// take makes batch the work to do.
 func (s *Shipper) take(batch []accounting.Event) {
-	if len(s.early) > 0 {
-		batch = s.withoutOvertaken(batch)
-	}
+	batch = withoutOvertaken(batch)
 	if len(batch) == 0 {
 		return
 	}
@@ -114,25 +106,31 @@ func (s *Shipper) take(batch []accounting.Event) {
 	s.oldest.Store(oldest.UnixNano())
 }
 
-// withoutOvertaken removes the early rows whose Closed is in the same batch.
-func (s *Shipper) withoutOvertaken(batch []accounting.Event) []accounting.Event {
-	closed := make(map[accounting.RequestID]bool)
+// withoutOvertaken removes the rows that the recorder made of Identified events
+// whose call has since ended in the same batch: Closed says all of it, and the
+// ledger need not expect one call twice in a transaction. An Interrupted of the
+// journal has no Closed.
+func withoutOvertaken(batch []accounting.Event) []accounting.Event {
+	var early map[accounting.RequestID]bool
 	for i := range batch {
-		if batch[i].Kind == accounting.Closed {
-			closed[batch[i].ID] = true
+		if batch[i].Kind == accounting.Interrupted {
+			if early == nil {
+				early = make(map[accounting.RequestID]bool)
+			}
+			early[batch[i].ID] = false
 		}
 	}
-	kept := batch[:0]
+	if early == nil {
+		return batch
+	}
 	for i := range batch {
-		if _, early := s.early[batch[i].ID]; early && batch[i].Kind == accounting.Interrupted && closed[batch[i].ID] {
-			continue
+		if _, ok := early[batch[i].ID]; ok && batch[i].Kind == accounting.Closed {
+			early[batch[i].ID] = true
 		}
-		kept = append(kept, batch[i])
 	}
-	for id := range closed {
-		delete(s.early, id)
-	}
-	return kept
+	return slices.DeleteFunc(batch, func(e accounting.Event) bool {
+		return e.Kind == accounting.Interrupted && early[e.ID]
+	})
 }
 
 // ended is when the call of an event was over.

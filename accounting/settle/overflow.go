@@ -13,34 +13,25 @@ type overflow struct {
 	limit int
 
 	mu      sync.Mutex
-	waiting []overflowed
+	waiting []accounting.Event
 	taken   int                          // events taken so far: the place of waiting[0] in all that were pushed
 	early   map[accounting.RequestID]int // places of early rows, so that Closed finds its own
 	wake    func()                       // set while the shipper waits for work; called once
-}
-
-// overflowed is one event in memory. early marks the row that an Identified
-// event became: its call is still going on, so the journal must keep what it
-// has of it.
-type overflowed struct {
-	event accounting.Event
-	early bool
 }
 
 func newOverflow(limit int) *overflow {
 	return &overflow{limit: limit, early: make(map[accounting.RequestID]int)}
 }
 
-// push appends e and reports whether there was room.
-//
-// The last word of a call displaces its early row: Closed repeats all of it,
-// and one transaction need not hold a call twice.
-func (o *overflow) push(e accounting.Event, early bool) bool {
+// push appends e and reports whether there was room. The last word of a call
+// displaces its early row, which is of Kind Interrupted: Closed repeats all of
+// it.
+func (o *overflow) push(e accounting.Event) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if place, ok := o.early[e.ID]; ok {
-		o.waiting[place-o.taken] = overflowed{e, early}
-		if !early {
+		o.waiting[place-o.taken] = e
+		if e.Kind == accounting.Closed {
 			delete(o.early, e.ID)
 		}
 		return true
@@ -48,10 +39,10 @@ func (o *overflow) push(e accounting.Event, early bool) bool {
 	if len(o.waiting) >= o.limit {
 		return false
 	}
-	if early {
+	if e.Kind == accounting.Interrupted {
 		o.early[e.ID] = o.taken + len(o.waiting)
 	}
-	o.waiting = append(o.waiting, overflowed{e, early})
+	o.waiting = append(o.waiting, e)
 	if o.wake != nil {
 		o.wake()
 		o.wake = nil
@@ -60,7 +51,7 @@ func (o *overflow) push(e accounting.Event, early bool) bool {
 }
 
 // take removes up to n events, the oldest first.
-func (o *overflow) take(n int) []overflowed {
+func (o *overflow) take(n int) []accounting.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n = min(n, len(o.waiting))
@@ -69,9 +60,7 @@ func (o *overflow) take(n int) []overflowed {
 	}
 	taken := slices.Clone(o.waiting[:n])
 	for i := range taken {
-		if taken[i].early {
-			delete(o.early, taken[i].event.ID)
-		}
+		delete(o.early, taken[i].ID)
 	}
 	o.waiting = slices.Delete(o.waiting, 0, n)
 	o.taken += n

@@ -92,17 +92,17 @@ func (r *Recorder) Record(e *accounting.Event) error {
 		return fmt.Errorf("record the opening of call %s: %w", e.ID, err)
 	}
 	r.appending.failed(err)
-	kept, early := *e, false
+	kept := *e
 	if e.Kind == accounting.Identified {
 		if e.GenerationID == "" && e.JobID == "" {
 			return nil // it says nothing that Closed will not repeat
 		}
 		// Postgres keeps rows, not steps: this one becomes what a crash right
 		// now would leave, and Closed completes it.
-		kept.Kind, early = accounting.Interrupted, true
+		kept.Kind = accounting.Interrupted
 	}
 	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
-	if r.overflow.push(kept, early) {
+	if r.overflow.push(kept) {
 		r.losing.ended()
 		return nil
 	}

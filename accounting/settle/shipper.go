@@ -20,8 +20,8 @@ type Journal interface {
 	// error then. It has one caller at a time and delivers an event once.
 	Next(ctx context.Context, n int) ([]accounting.Event, error)
 	// Ack says that these events are safe elsewhere. An event without it is
-	// delivered again after a restart. Events that the journal does not hold
-	// are ignored.
+	// delivered again after a restart. Events that Next did not deliver are
+	// ignored.
 	Ack(events []accounting.Event) error
 }
 
@@ -79,8 +79,7 @@ type Shipper struct {
 	// turn holds one token, which Run or Flush has while it works: the journal
 	// allows one consumer, and everything below belongs to the token's holder.
 	turn    chan struct{}
-	work    [][]accounting.Event              // delivered but not shipped, a stack: the next part is last
-	early   map[accounting.RequestID]struct{} // in work, and not to be acknowledged; see overflowed
+	work    [][]accounting.Event // delivered but not shipped, a stack: the next part is last
 	orphans orphanage
 	unacked []accounting.Event // shipped, but Ack failed
 
@@ -108,7 +107,6 @@ func NewShipper(o ShipperOptions) (*Shipper, error) {
 		reading:  outage{log: o.Logger, what: "reading the journal"},
 		acking:   outage{log: o.Logger, what: "acknowledging to the journal; a restart ships again what is there already"},
 		turn:     make(chan struct{}, 1),
-		early:    make(map[accounting.RequestID]struct{}),
 		orphans:  orphanage{age: o.OrphanAge, limit: o.BatchSize},
 	}
 	if o.Recorder != nil {
