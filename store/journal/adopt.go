@@ -236,16 +236,25 @@ func (j *Journal) list(a *adopted) error {
 		}
 		c.chain.segments = append(c.chain.segments, seg)
 	}
+	if err := j.fs.SyncDir(a.dir); err != nil {
+		j.failSync(fmt.Errorf("sync adopted directory %s: %w", a.dir, err))
+	}
 	return nil
 }
 
 // deadSegment describes a file of a dead process. Until it is read, unread
 // stands for everything in it.
+//
+// The file is synced, since its writer may have died before it came to that:
+// the machine may die next. If that fails there is nothing better than to go on.
 func (j *Journal) deadSegment(dir string, name segmentName) (*segment, error) {
 	seg := &segment{segmentName: name, path: filepath.Join(dir, name.String()), readFrom: headerSize, sealed: true, unread: 1}
 	file, err := j.fs.Open(seg.path)
 	if err != nil {
 		return nil, err
+	}
+	if err := file.Sync(); err != nil {
+		j.failSync(fmt.Errorf("sync adopted segment %s: %w", seg.path, err))
 	}
 	seg.size, err = file.Size()
 	return seg, errors.Join(err, file.Close())

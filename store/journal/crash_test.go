@@ -45,10 +45,11 @@ func writeUntilKilled() {
 	go func() { // acknowledges half, so that segments are dropped while it dies
 		for n := 0; ; n++ {
 			events := j.read(50)
-			if n%2 == 0 && j.Ack(events) == nil {
-				for _, e := range events {
+			if n%2 == 0 {
+				for _, e := range events { // before, or it may die in between
 					fmt.Fprintf(os.Stdout, "acked %s\n", e.ID)
 				}
+				_ = j.Ack(events)
 			}
 			time.Sleep(time.Millisecond)
 		}

@@ -343,7 +343,9 @@ func (j *Journal) close() error {
 // Next returns up to max events that are ready to ship: at once if there are
 // any, else as soon as there are, or with ctx's error. Within a shard they come
 // in the order of their appends. An event is not returned again by this
-// process; one that is never acknowledged is returned by the next.
+// process; one that is never acknowledged is returned by the next. (Only what a
+// dead process had to write twice, after a failed sync, may come again once it
+// was acknowledged.)
 //
 // Only one goroutine may be in Next at a time.
 func (j *Journal) Next(ctx context.Context, max int) ([]accounting.Event, error) {

@@ -74,7 +74,7 @@ func (s *shard) syncPass() error {
 	for _, t := range targets {
 		if err := t.file.Sync(); err != nil {
 			err = fmt.Errorf("sync segment %s: %w", t.seg.path, err)
-			s.failSync(err)
+			s.j.failSync(err)
 			s.mu.Lock()
 			s.newFiles = s.newFiles || newFiles
 			s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *shard) syncPass() error {
 	if newFiles {
 		if err := s.j.fs.SyncDir(s.dir); err != nil {
 			err = fmt.Errorf("sync directory %s: %w", s.dir, err)
-			s.failSync(err)
+			s.j.failSync(err)
 			s.mu.Lock()
 			s.newFiles = true
 			s.mu.Unlock()
@@ -122,10 +122,11 @@ func (s *shard) noteSynced(t syncTarget) {
 	}
 }
 
-func (s *shard) failSync(err error) {
-	s.j.count.syncErrors.Add(1)
-	s.j.log.Error().Err(err).Msg("journal sync failed")
-	s.j.opts.OnSyncError(err)
+// failSync counts and reports a failed sync.
+func (j *Journal) failSync(err error) {
+	j.count.syncErrors.Add(1)
+	j.log.Error().Err(err).Msg("journal sync failed")
+	j.opts.OnSyncError(err)
 }
 
 // waitSynced returns when the write lsn is durable, or is known not to be.
