@@ -72,9 +72,13 @@ func (s *Store) receiveCall(e *accounting.Event) *incoming {
 
 // receivePoll takes from a poll what it says about the job, and nothing that
 // it says about itself: its tags, its duration and its status are not those of
-// the call that is billed. An answer that is itself an error (too many polls,
-// no connection) says nothing about the job.
+// the call that is billed. An answer that broke off, or is itself an error (too
+// many polls, no connection), says nothing about the job.
 func receivePoll(e *accounting.Event) *incoming {
+	if e.Truncated {
+		bare := accounting.Event{Kind: e.Kind, ID: e.ID, JobID: e.JobID}
+		return &incoming{event: *e, row: usageRow(&bare)}
+	}
 	r := usageRow(e)
 	in := &incoming{event: *e, row: r, served: e.Model != ""}
 	answered := e.HTTPStatus >= 200 && e.HTTPStatus < 300

@@ -74,7 +74,7 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 		}
 		var tracked bool
 		if err := tx.QueryRow(ctx, `-- name: migrate
-			SELECT to_regclass('schema_migrations') IS NOT NULL`).Scan(&tracked); err != nil {
+			SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND pg_table_is_visible(oid))`).Scan(&tracked); err != nil {
 			return err
 		}
 		if tracked {

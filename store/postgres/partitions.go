@@ -29,14 +29,14 @@ func (s *Store) EnsurePartitions(ctx context.Context, now time.Time) error {
 
 func (s *Store) ensurePartition(ctx context.Context, month time.Time) error {
 	name := "openrouter_usage_" + month.Format("2006_01")
-	if exists, err := relationExists(ctx, s.pool, name); err != nil || exists {
+	if exists, err := hasPartition(ctx, s.pool, name); err != nil || exists {
 		return err
 	}
 	return s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := lockSchema(ctx, tx); err != nil {
 			return err
 		}
-		if exists, err := relationExists(ctx, tx, name); err != nil || exists {
+		if exists, err := hasPartition(ctx, tx, name); err != nil || exists {
 			return err
 		}
 		_, err := tx.Exec(ctx, partitionSQL(name, month), pgx.QueryExecModeSimpleProtocol)
@@ -48,9 +48,13 @@ type rowQuerier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func relationExists(ctx context.Context, db rowQuerier, name string) (exists bool, err error) {
+// hasPartition asks the catalogue's tables: to_regclass answers from a cache
+// that waiting for an advisory lock does not refresh.
+func hasPartition(ctx context.Context, db rowQuerier, name string) (exists bool, err error) {
 	err = db.QueryRow(ctx, `-- name: partition_exists
-		SELECT to_regclass($1) IS NOT NULL`, name).Scan(&exists)
+		SELECT EXISTS (
+			SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE i.inhparent = 'openrouter_usage'::regclass AND c.relname = $1)`, name).Scan(&exists)
 	return exists, err
 }
 

@@ -72,6 +72,18 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
+	cfg, err := poolConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	return &Store{pool: pool, opts: opts}, nil
+}
+
+func poolConfig(opts Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read database URL: %w", err) // pgx leaves the password out
@@ -83,22 +95,17 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	// The fast default keeps named statements on the server, which PgBouncer
 	// in transaction mode may give to somebody else. This mode asks for a
 	// query's types once per connection and sends it whole from then on: one
-	// round trip, nothing kept, binary NUMERIC and arrays both ways.
+	// round trip, nothing kept, binary NUMERIC and arrays both ways. PostgreSQL
+	// plans it each time with the values at hand, which the listing relies on.
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxdecimal.Register(conn.TypeMap())
 		return nil
 	}
-	tracer, err := newTracer(opts.Registerer)
-	if err != nil {
+	if cfg.ConnConfig.Tracer, err = newTracer(opts.Registerer); err != nil {
 		return nil, fmt.Errorf("register database metrics: %w", err)
 	}
-	cfg.ConnConfig.Tracer = tracer
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open database pool: %w", err)
-	}
-	return &Store{pool: pool, opts: opts}, nil
+	return cfg, nil
 }
 
 // Close waits for the connections in use and closes them all.

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net/url"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,13 +62,55 @@ func openStore(t testing.TB, url string) *Store {
 	return s
 }
 
-// newStore is a store whose schema and partitions are in place.
+// shared is one database with the schema and the partitions in place. Tests
+// that need no more take turns with it: emptying it takes milliseconds, and
+// making it a good part of a second.
+var shared struct {
+	sync.Once
+	url string
+	err error
+}
+
+func makeShared(t testing.TB) error {
+	ctx := context.Background() // it outlives the test that happens to be the first
+	dsn := postgrestest.New(t)
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE ledger")
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return err
+	}
+	shared.url = withDatabase(dsn, "ledger")
+	s, err := Open(ctx, testOptions(shared.url))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return errors.Join(s.Migrate(ctx), s.EnsurePartitions(ctx, noon))
+}
+
+// newStore is a store without rows whose schema and partitions are in place.
+// Its tests must not run in parallel.
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s := emptyStore(t)
-	require.NoError(t, s.Migrate(t.Context()))
-	require.NoError(t, s.EnsurePartitions(t.Context(), noon))
+	shared.Do(func() { shared.err = makeShared(t) })
+	require.NoError(t, shared.err)
+	s := openStore(t, shared.url)
+	_, err := s.pool.Exec(t.Context(), `DELETE FROM openrouter_usage; DELETE FROM generations; DELETE FROM jobs;
+		DELETE FROM usage_hourly; DELETE FROM monthly_costs; DELETE FROM sealed_keys`, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
 	return s
+}
+
+func withDatabase(dsn, name string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	u.Path = "/" + name
+	return u.String()
 }
 
 func dec(s string) decimal.Decimal { return decimal.RequireFromString(s) }

@@ -46,7 +46,8 @@ func (s *Store) ListUsage(ctx context.Context, f accounting.UsageFilter) (accoun
 
 // A parameter that is NULL stands for a filter that is not set. PostgreSQL
 // plans the statement with the values at hand and drops those terms, so each
-// filter still finds its index.
+// filter still finds its index. created_at <= $12 says nothing new, but only so
+// are the newer months left out: partitions are not pruned by a row comparison.
 const listUsageSQL = `-- name: usage_list
 	SELECT id, generation_id, campaign_id, email_id, lead_id, sequence_id, platform, lead_value, purpose, metadata,
 		model, requested_model, provider, endpoint, status, http_status, finish_reason,
@@ -66,7 +67,7 @@ const listUsageSQL = `-- name: usage_list
 	  AND ($9::text IS NULL OR generation_id = $9)
 	  AND ($10::timestamptz IS NULL OR created_at >= $10)
 	  AND ($11::timestamptz IS NULL OR created_at < $11)
-	  AND ($12::timestamptz IS NULL OR (created_at, id) < ($12, $13::uuid))
+	  AND ($12::timestamptz IS NULL OR created_at <= $12 AND (created_at, id) < ($12, $13::uuid))
 	ORDER BY created_at DESC, id DESC
 	LIMIT $14`
 
