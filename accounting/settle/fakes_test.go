@@ -154,6 +154,7 @@ func (l *fakeLedger) set(change func()) {
 }
 
 func (l *fakeLedger) Ship(ctx context.Context, events []accounting.Event) (accounting.Shipment, error) {
+	meet()
 	l.mu.Lock()
 	l.tries = append(l.tries, time.Now())
 	takes := l.takes
@@ -310,8 +311,18 @@ func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...strin
 	return sum
 }
 
+// turn orders what the test looked at before time passed ahead of what the
+// loops change afterwards: the fake clock alone does not tell the race detector.
+var turn sync.Mutex
+
+func meet() {
+	turn.Lock()
+	defer turn.Unlock()
+}
+
 // pass lets time pass, and then everybody do what they have to do by now.
 func pass(d time.Duration) {
+	meet()
 	time.Sleep(d)
 	synctest.Wait()
 }
