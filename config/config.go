@@ -39,6 +39,7 @@ type Proxy struct {
 	TLSKeyFile         string        `mapstructure:"tls_key_file" help:"PEM private key of tls_cert_file"`
 	Disconnect         string        `mapstructure:"disconnect" default:"grace" allowed:"grace,drain" help:"when a client leaves: cut the upstream after disconnect_grace, or drain its answer to the end"`
 	DisconnectGrace    time.Duration `mapstructure:"disconnect_grace" default:"1s" help:"how long the answer of a client that left is still read for its usage"`
+	IdentifyTimeout    time.Duration `mapstructure:"identify_timeout" default:"3s" range:"positive" help:"how long the headers that name a generation are still awaited after its client left"`
 	DrainTimeout       time.Duration `mapstructure:"drain_timeout" default:"10m" range:"positive" help:"the longest that drain reads on after a client left"`
 	ClientStallTimeout time.Duration `mapstructure:"client_stall_timeout" default:"60s" range:"positive" help:"a client that neither reads nor sends for this long while it is its turn is cut"`
 	ReadHeaderTimeout  time.Duration `mapstructure:"read_header_timeout" default:"10s" range:"positive" help:"the longest a client may take to send its request headers"`

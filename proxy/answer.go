@@ -33,6 +33,7 @@ func modifyResponse(response *http.Response) error {
 			c.identify(id)
 		}
 	}
+	c.answered()
 	c.writer.own(response.Header)
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil

@@ -42,9 +42,10 @@ type call struct {
 	prepared   time.Duration // waiting for the client's body
 	firstByte  time.Duration // request in to first byte out; 0: none
 
-	left  atomic.Bool // the client has gone
-	mu    sync.Mutex  // guards timer
-	timer *time.Timer // ends the reading on after the client has gone
+	left       atomic.Bool // the client has gone
+	mu         sync.Mutex  // guards timer and hasHeaders
+	timer      *time.Timer // ends the reading on after the client has gone
+	hasHeaders bool        // the answer's headers have come
 }
 
 type callKey struct{}
@@ -174,21 +175,42 @@ func (c *call) release() {
 }
 
 // clientLeft runs when the client has gone before its call was over. A call
-// that costs is read on for a while: its usage is often milliseconds away.
+// that costs is read on for a while: the headers that name the generation may
+// be on their way, and its usage is often milliseconds behind them.
 func (c *call) clientLeft() {
-	c.left.Store(true)
-	wait := time.Duration(0)
-	if c.class.Billable {
-		wait = c.handler.opts.DisconnectGrace
-		if c.handler.opts.Disconnect == DisconnectDrain {
-			wait = c.handler.opts.DrainTimeout
-		}
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.timer == nil {
-		c.timer = time.AfterFunc(wait, c.cancel)
+	if c.left.Swap(true) {
+		return
 	}
+	c.timer = time.AfterFunc(c.patience(), c.cancel)
+}
+
+// answered notes that the headers are there, and shortens the wait of a call
+// whose client has left.
+func (c *call) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hasHeaders = true
+	if c.timer != nil {
+		c.timer.Reset(c.patience())
+	}
+}
+
+// patience is how long a call goes on without its client. A cost can be asked
+// for by its id only, so what brings the id is waited for longer than what
+// would save the asking.
+func (c *call) patience() time.Duration {
+	opts := &c.handler.opts
+	switch {
+	case !c.class.Billable:
+		return 0
+	case opts.Disconnect == DisconnectDrain:
+		return opts.DrainTimeout
+	case !c.hasHeaders:
+		return opts.IdentifyTimeout
+	}
+	return opts.DisconnectGrace
 }
 
 func (c *call) stopTimer() {

@@ -267,6 +267,26 @@ func TestAfterTheGraceTheUpstreamIsCancelledAndTheIDRemains(t *testing.T) {
 	assert.Eventually(t, cancelled.Load, 5*time.Second, 5*time.Millisecond)
 }
 
+func TestAnIDThatIsOnItsWayIsWaitedForLonger(t *testing.T) {
+	began := make(chan struct{})
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(began)
+		time.Sleep(150 * time.Millisecond)
+		w.Header().Set("X-Generation-Id", "gen-late")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}, func(o *Options) { o.DisconnectGrace, o.IdentifyTimeout = time.Millisecond, 10*time.Second })
+	ctx, cancel := context.WithCancel(context.Background())
+	request, _ := http.NewRequestWithContext(ctx, http.MethodPost, g.base+chat, strings.NewReader("{}"))
+	go func() { <-began; cancel() }()
+	_, err := g.client.Do(request)
+	require.ErrorIs(t, err, context.Canceled)
+	e := g.recorder.last(t)
+	assert.Equal(t, "gen-late", e.GenerationID)
+	assert.True(t, e.Cancelled)
+}
+
 func TestDrainReadsToTheEnd(t *testing.T) {
 	var cancelled atomic.Bool
 	g := newRig(t, stream(300*time.Millisecond, &cancelled), func(o *Options) {

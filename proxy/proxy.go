@@ -41,7 +41,8 @@ type Disconnect string
 
 // The choices. After either, what is still unknown comes from GET /generation.
 const (
-	// DisconnectGrace reads on for DisconnectGrace, then cancels upstream.
+	// DisconnectGrace reads on for Options.DisconnectGrace, or until the
+	// answer's headers for Options.IdentifyTimeout, then cancels upstream.
 	DisconnectGrace Disconnect = "grace"
 	// DisconnectDrain reads the answer to its end, at most DrainTimeout.
 	DisconnectDrain Disconnect = "drain"
@@ -62,6 +63,7 @@ type Options struct {
 
 	Disconnect         Disconnect    // default DisconnectGrace
 	DisconnectGrace    time.Duration // default 1 s
+	IdentifyTimeout    time.Duration // default 3 s
 	DrainTimeout       time.Duration // default 10 min
 	ClientStallTimeout time.Duration // a client that neither reads nor sends when it is its turn is cut; default 60 s
 
@@ -129,6 +131,7 @@ func (o *Options) setDefaults() error {
 		errs = append(errs, fmt.Errorf("proxy: disconnect %q: want %s or %s", o.Disconnect, DisconnectGrace, DisconnectDrain))
 	}
 	setDuration(&o.DisconnectGrace, time.Second)
+	setDuration(&o.IdentifyTimeout, 3*time.Second)
 	setDuration(&o.DrainTimeout, 10*time.Minute)
 	setDuration(&o.ClientStallTimeout, time.Minute)
 	if o.Now == nil {

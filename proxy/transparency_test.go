@@ -279,7 +279,7 @@ func TestTheClientsCancelReachesTheUpstream(t *testing.T) {
 				close(began)
 				<-r.Context().Done()
 				close(gone)
-			}, func(o *Options) { o.DisconnectGrace = 20 * time.Millisecond })
+			}, func(o *Options) { o.IdentifyTimeout = 20 * time.Millisecond })
 			ctx, cancel := context.WithCancel(context.Background())
 			request, _ := http.NewRequestWithContext(ctx, http.MethodPost, g.base+path, strings.NewReader("{}"))
 			go func() { <-began; cancel() }()

@@ -268,7 +268,7 @@ func (p *program) openProxy(context.Context) error {
 		APIKey: p.cfg.Upstream.APIKey.Reveal(), ClientTokens: tokens,
 		Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...), StrictTags: p.cfg.Tags.Strict,
 		Disconnect: proxy.Disconnect(p.cfg.Proxy.Disconnect), DisconnectGrace: p.cfg.Proxy.DisconnectGrace,
-		DrainTimeout: p.cfg.Proxy.DrainTimeout, ClientStallTimeout: p.cfg.Proxy.ClientStallTimeout,
+		IdentifyTimeout: p.cfg.Proxy.IdentifyTimeout, DrainTimeout: p.cfg.Proxy.DrainTimeout, ClientStallTimeout: p.cfg.Proxy.ClientStallTimeout,
 		Registerer: p.registry, Logger: p.log,
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ func (p *program) start() error {
 	p.loop("shipper", p.shipper.Run)
 	go p.serve("admin port", func() error { return p.adminServer.Serve(p.adminListener) })
 	go p.serve("data port", func() error {
-		if p.proxyServer.TLSConfig != nil {
+		if p.cfg.Proxy.TLSCertFile != "" {
 			return p.proxyServer.ServeTLS(p.proxyListener, "", "")
 		}
 		return p.proxyServer.Serve(p.proxyListener)
@@ -77,7 +77,7 @@ func (p *program) fail(err error) {
 
 func (p *program) proxyURL() string {
 	scheme := "http"
-	if p.proxyServer.TLSConfig != nil {
+	if p.cfg.Proxy.TLSCertFile != "" {
 		scheme = "https"
 	}
 	return scheme + "://" + p.proxyListener.Addr().String()
