@@ -68,12 +68,15 @@ func (q *fakeQueue) Claim(_ context.Context, r accounting.ClaimRequest) ([]accou
 	return claimed, nil
 }
 
-func (q *fakeQueue) Settle(_ context.Context, u accounting.Unsettled, g accounting.Generation, _ time.Time) (accounting.Posting, error) {
+func (q *fakeQueue) Settle(ctx context.Context, u accounting.Unsettled, g accounting.Generation, _ time.Time) (accounting.Posting, error) {
 	meet()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
 		return accounting.Posting{}, q.err
+	}
+	if err := ctx.Err(); err != nil {
+		return accounting.Posting{}, err
 	}
 	if q.settleErr != nil {
 		return accounting.Posting{}, q.settleErr
