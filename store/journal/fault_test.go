@@ -351,3 +351,31 @@ func TestAnOpenCallWhoseFrameIsDamagedDoesNotKeepTheSegment(t *testing.T) {
 	mustAppend(t, j, closed(stream))
 	requireEvents(t, drain(t, j), closed(stream))
 }
+
+func TestASegmentThatCannotBeOpenedNowIsReadLater(t *testing.T) {
+	opts := testOptions(t.TempDir())
+	dead := mustOpen(t, opts)
+	lost := newID()
+	mustAppend(t, dead, opened(lost), closed(newID()))
+	crash(dead)
+
+	disk := &faultFS{}
+	opts.FS = disk
+	j := manual(t, opts)
+	id := newID()
+	mustAppend(t, j, closed(id))
+	disk.set(func(op, _ string) (int, error) {
+		if op == "open" {
+			return 0, syscall.EMFILE
+		}
+		return 0, nil
+	})
+	require.Empty(t, drain(t, j))
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	require.Equal(t, 1, j.Stats().AdoptedInstances)
+	disk.set(nil)
+	events, err := j.Next(t.Context(), 10)
+	require.NoError(t, err)
+	assert.Len(t, events, 3)
+	assert.Zero(t, j.Stats().Damages)
+}

@@ -57,7 +57,7 @@ type Options struct {
 
 	FS          FS // nil: the operating system's
 	Logger      zerolog.Logger
-	OnSyncError func(error) // called from the background after a failed sync; may be nil
+	OnSyncError func(error) // called from the background after a failed sync; must not call the journal; may be nil
 }
 
 const (

@@ -1,8 +1,8 @@
 package journal
 
 import (
-	"bytes"
-	"slices"
+	"errors"
+	"io/fs"
 
 	"bursar/accounting"
 )
@@ -40,12 +40,6 @@ type cursor struct {
 	ended       bool
 }
 
-// deadCall is a call of a dead process whose Closed was not met yet.
-type deadCall struct {
-	event accounting.Event
-	first *segment
-}
-
 // read returns up to max events without waiting.
 func (j *Journal) read(max int) []accounting.Event {
 	j.readMu.Lock()
@@ -65,7 +59,9 @@ func (c *cursor) read(events []accounting.Event, max int) []accounting.Event {
 	c.refresh()
 	for len(events) < max {
 		if c.file == nil && !c.enter() {
-			events = c.readInterrupted(events, max)
+			if c.atEnd() {
+				events = c.readInterrupted(events, max)
+			}
 			break
 		}
 		payload, _, ok := c.scan.next()
@@ -92,18 +88,22 @@ func (c *cursor) refresh() {
 	c.chain.mu.Unlock()
 }
 
-// enter opens the next segment that has something to read; false if there is
-// none.
+// enter opens the next segment that has something to read. false: there is none,
+// or it cannot be opened now (too many open files) and is tried again later.
 func (c *cursor) enter() bool {
 	for {
 		seg, end := c.nextSegment()
 		if seg == nil {
 			return false
 		}
-		c.seg = seg
 		file, err := c.chain.j.fs.Open(seg.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.chain.j.log.Error().Err(err).Msg("open journal segment to read; trying again")
+			return false
+		}
+		c.seg = seg
 		if err != nil {
-			c.chain.j.log.Error().Err(err).Str("segment", seg.path).Msg("open journal segment to read")
+			c.chain.j.log.Error().Str("segment", seg.path).Msg("journal segment was removed by somebody else")
 			c.leave(true)
 			continue
 		}
@@ -140,25 +140,6 @@ func (c *cursor) nextSegment() (seg *segment, end int64) {
 	return seg, seg.end()
 }
 
-// checkHeader judges the header of a dead process's segment.
-func (c *cursor) checkHeader() {
-	head := make([]byte, min(headerSize, c.seg.size))
-	n, _ := c.file.ReadAt(head, 0) // what cannot be read fails the check
-	switch c.seg.checkHeader(head[:n]) {
-	case headerNewer:
-		c.chain.j.log.Error().Str("segment", c.seg.path).
-			Msg("journal segment was written by a newer version: set aside, start that version to recover it")
-		c.scan.limit = c.scan.off
-		c.seg.damaged = true
-	case headerBad:
-		c.chain.j.count.damages.Add(1)
-		c.seg.damaged = true
-	case headerTorn:
-		c.chain.j.count.tornTails.Add(1)
-	case headerGood:
-	}
-}
-
 // advance goes on at the end of what was known of the segment: further in it,
 // or out of it. false: the reader has everything there is.
 func (c *cursor) advance() bool {
@@ -188,13 +169,13 @@ func (c *cursor) advance() bool {
 	}
 }
 
-// leave books the segment as read. failed: it could not be opened.
-func (c *cursor) leave(failed bool) {
+// leave books the segment as read. gone: there was no file.
+func (c *cursor) leave(gone bool) {
 	c.book()
 	c.chain.mu.Lock()
 	defer c.chain.mu.Unlock()
 	last := c.owner != nil && c.chain.after(c.seg.seq) == nil
-	if failed || c.scan.damaged(last) {
+	if gone || c.scan.damaged(last) {
 		c.seg.damaged = true
 		c.chain.j.noteDamage(&c.scan, c.seg)
 	} else if c.scan.tail > 0 {
@@ -296,76 +277,6 @@ func (c *cursor) deliver(events []accounting.Event, key eventKey, payload []byte
 	return append(events, event)
 }
 
-// remember merges a frame of a dead process's open call. The call's first
-// segment is needed until the call has been delivered and acknowledged.
-func (c *cursor) remember(id accounting.RequestID, payload []byte) {
-	event, err := decodeEvent(payload)
-	if err != nil {
-		c.unknown()
-		return
-	}
-	if call, ok := c.calls[id]; ok {
-		call.event = merge(call.event, event)
-		return
-	}
-	c.calls[id] = &deadCall{event: event, first: c.seg}
-	c.chain.mu.Lock()
-	c.seg.open++
-	c.chain.mu.Unlock()
-}
-
-// readInterrupted delivers, at the end of a dead process's chain, the calls
-// that never closed.
-func (c *cursor) readInterrupted(events []accounting.Event, max int) []accounting.Event {
-	if c.owner == nil {
-		return events
-	}
-	if !c.ended {
-		c.ended = true
-		for _, call := range c.calls {
-			call.event.Kind = accounting.Interrupted
-			c.interrupted = append(c.interrupted, call)
-		}
-		c.calls = nil
-		slices.SortFunc(c.interrupted, func(a, b *deadCall) int { return bytes.Compare(a.event.ID[:], b.event.ID[:]) })
-		c.chain.j.count.interrupted.Add(uint64(len(c.interrupted)))
-		c.chain.j.tidy()
-	}
-	for len(c.interrupted) > 0 && len(events) < max {
-		call := c.interrupted[0]
-		c.interrupted = c.interrupted[1:]
-		c.chain.j.delivered[eventKey{call.event.ID, accounting.Interrupted}] = delivery{chain: c.chain, first: call.first}
-		events = append(events, call.event)
-	}
-	return events
-}
-
-// merge lays what a later frame of a call knows over what an earlier one said.
-func merge(e, newer accounting.Event) accounting.Event {
-	old, texts := textsOf(&e), textsOf(&newer)
-	for n, s := range texts {
-		if s != nil && *s != "" {
-			*old[n] = *s
-		}
-	}
-	flags, newFlags := flagsOf(&e), flagsOf(&newer)
-	for n, f := range newFlags {
-		if f != nil {
-			*flags[n] = *flags[n] || *f
-		}
-	}
-	if newer.Tags.Metadata != nil {
-		e.Tags.Metadata = newer.Tags.Metadata
-	}
-	if newer.HTTPStatus != 0 {
-		e.HTTPStatus = newer.HTTPStatus
-	}
-	e.Usage = e.Usage.Merge(newer.Usage)
-	e.Duration = max(e.Duration, newer.Duration)
-	e.TimeToFirstToken = newer.TimeToFirstToken.Or(e.TimeToFirstToken)
-	return e
-}
-
 // Ack says that events returned by Next are stored elsewhere, durably; only
 // their Kind and ID are looked at. Events that were acknowledged before are
 // ignored. Files of which nothing is needed any more are removed soon after.
@@ -403,18 +314,4 @@ func (d delivery) done() {
 func (c *cursor) unpinFirst(d delivery) {
 	d.seg = nil
 	d.done()
-}
-
-// unreadBytes is how much of a dead process's chain is still to be read.
-func (c *cursor) unreadBytes() int64 {
-	var n int64
-	for _, seg := range c.chain.segments {
-		if c.seg == nil || seg.seq > c.seg.seq {
-			n += seg.size
-		}
-	}
-	if c.file != nil {
-		n += c.scan.limit - c.scan.off
-	}
-	return n
 }

@@ -104,7 +104,7 @@ func (j *Journal) quarantine(seg *segment) error {
 		return err
 	}
 	instance := filepath.Base(filepath.Dir(seg.path))
-	to := filepath.Join(dir, instance+"-"+seg.segmentName.String()+".damaged")
+	to := filepath.Join(dir, instance+"-"+seg.segmentName.String()+damagedSuffix)
 	if err := j.fs.Rename(seg.path, to); err != nil {
 		return err
 	}

@@ -233,6 +233,7 @@ func (s *shard) close() error {
 	if err != nil {
 		s.tellFailed(err)
 	}
+	s.seal() // what a failed sync has made
 	for _, seg := range s.segments {
 		s.closeFile(seg)
 	}

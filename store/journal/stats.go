@@ -34,11 +34,15 @@ type counters struct {
 	damages, damagedBytes, tornTails, unknown, quarantined atomic.Uint64
 }
 
+// usualFrame is about the size of an Opened, to say whether there is room for
+// one.
+const usualFrame = 512
+
 // Stats returns a snapshot.
 func (j *Journal) Stats() Stats {
 	st := Stats{
 		Bytes:        j.bytes.Load(),
-		Full:         j.full.Load() || j.bytes.Load() >= j.opts.MaxBytes,
+		Full:         j.admit(usualFrame) != nil,
 		Reserve:      j.reserve.held(),
 		Appends:      j.count.appends.Load(),
 		AppendErrors: j.count.appendErrors.Load(),

@@ -37,6 +37,7 @@ func (j *Journal) janitor() {
 func (j *Journal) tidyUp(now time.Time, tick bool) error {
 	if tick {
 		j.restoreReserve()
+		j.wake() // for a reader that had to put something off
 	}
 	var errs []error
 	for _, s := range j.shards {
