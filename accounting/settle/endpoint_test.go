@@ -63,4 +63,3 @@ func TestADeadEndpointIsProbedInsteadOfHammered(t *testing.T) {
 		assert.Zero(t, metric(t, s.reg, "bursar_settler_paused"))
 	})
 }
-

@@ -116,4 +116,3 @@ func TestFlushGivesOrphansALastChance(t *testing.T) {
 		assert.Equal(t, map[accounting.RequestID]int{poll.ID: 1, job.ID: 1}, s.journal.acks())
 	})
 }
-
