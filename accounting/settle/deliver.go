@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"bursar/accounting"
@@ -57,10 +58,20 @@ func (s *Shipper) ship(ctx context.Context, part []accounting.Event) (accounting
 	return shipment, err
 }
 
-// isPermanent reports whether the ledger says that trying again cannot help.
+// isPermanent reports whether the error is one of the data, which trying again
+// cannot help: it says so itself, or it is PostgreSQL's and of SQLSTATE class 22
+// (data exception) or 23 (integrity constraint violation).
 func isPermanent(err error) bool {
 	var p interface{ Permanent() bool }
-	return errors.As(err, &p) && p.Permanent()
+	if errors.As(err, &p) {
+		return p.Permanent()
+	}
+	var sql interface{ SQLState() string }
+	if !errors.As(err, &sql) {
+		return false
+	}
+	state := sql.SQLState()
+	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23")
 }
 
 // shipped follows up a commit: the journal may forget the events, except for

@@ -28,9 +28,9 @@ type Journal interface {
 // Ledger is the database as the shipper needs it.
 type Ledger interface {
 	// Ship records the events in one transaction, all or none; one that was
-	// recorded before changes nothing. An error that has a method
-	// Permanent() bool which says true is one of the data (SQLSTATE class 22
-	// or 23): trying the same events again cannot help.
+	// recorded before changes nothing. Trying the same events again cannot
+	// help if the error, or one it wraps, has a method Permanent() bool that
+	// says so or a method SQLState() string of class 22 or 23, as pgx's has.
 	Ship(ctx context.Context, events []accounting.Event) (accounting.Shipment, error)
 }
 

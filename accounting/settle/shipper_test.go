@@ -361,3 +361,24 @@ func TestOptionsOfAShipperAreChecked(t *testing.T) {
 	_, err = NewShipper(ShipperOptions{Journal: newFakeJournal(), Ledger: newFakeLedger(), BatchSize: -1})
 	assert.Error(t, err)
 }
+
+// sqlError is an error as pgx's: it knows its SQLSTATE.
+type sqlError string
+
+func (e sqlError) Error() string    { return "ERROR (SQLSTATE " + string(e) + ")" }
+func (e sqlError) SQLState() string { return string(e) }
+
+func TestOnlyErrorsOfTheDataArePermanent(t *testing.T) {
+	for err, want := range map[error]bool{
+		poisonError{}:                    true,
+		sqlError("22003"):                true,
+		sqlError("23514"):                true,
+		sqlError("40001"):                false,
+		sqlError("57P01"):                false,
+		sqlError("42P01"):                false,
+		errors.New("connection refused"): false,
+		context.DeadlineExceeded:         false,
+	} {
+		assert.Equal(t, want, isPermanent(fmt.Errorf("ship 3 events: %w", err)), err.Error())
+	}
+}
