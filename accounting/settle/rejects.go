@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ type Rejects struct {
 	mu   sync.Mutex
 }
 
-// NewRejects names the file. It is created by the first event.
+// NewRejects names the file. It is created by the first event, and so is its
+// folder: most installations never have one.
 func NewRejects(path string) (*Rejects, error) {
 	if path == "" {
 		return nil, errors.New("rejects: they need a path")
@@ -46,14 +48,22 @@ func (r *Rejects) Add(e accounting.Event, cause error) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	file, err := os.OpenFile(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("keep rejected event %s: %w", e.ID, err)
-	}
-	if err := errors.Join(appendLine(file, line), file.Close()); err != nil {
+	if err := r.append(line); err != nil {
 		return fmt.Errorf("keep rejected event %s: %w", e.ID, err)
 	}
 	return nil
+}
+
+// append writes the line to the file, which it makes if need be.
+func (r *Rejects) append(line []byte) error {
+	if err := os.MkdirAll(filepath.Dir(r.path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(appendLine(file, line), file.Close(), syncDir(filepath.Dir(r.path)))
 }
 
 // appendLine writes a whole line or, as far as the disk lets it, none.
@@ -66,4 +76,13 @@ func appendLine(file *os.File, line []byte) error {
 		return errors.Join(err, file.Truncate(before.Size()))
 	}
 	return file.Sync()
+}
+
+// syncDir makes a file that is new in the folder survive a loss of power.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestARejectedEventIsKeptWithEveryDigit(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rejects.jsonl")
+	path := filepath.Join(t.TempDir(), "rejected", "rejects.jsonl")
 	r, err := NewRejects(path)
 	require.NoError(t, err)
 	first, second := closed("0.0004970133333333333"), closed("12345678901234567890.000000000000000000001")
@@ -37,7 +37,9 @@ func TestARejectedEventIsKeptWithEveryDigit(t *testing.T) {
 }
 
 func TestARejectThatCannotBeWrittenIsAnError(t *testing.T) {
-	r, err := NewRejects(filepath.Join(t.TempDir(), "missing", "rejects.jsonl"))
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	r, err := NewRejects(filepath.Join(file, "rejects.jsonl")) // no folder can be there
 	require.NoError(t, err)
 	e := closed("0.1")
 	assert.ErrorContains(t, r.Add(*e, poisonError{}), e.ID.String())
