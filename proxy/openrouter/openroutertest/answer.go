@@ -27,8 +27,8 @@ const decoyUsage = `{"id":"gen-1000000000-decoydecoydecoydecoy","usage":{"cost":
 
 // newAnswer runs the model.
 func (c *call) newAnswer() *answer {
-	source := draw(c.s.opts.Seed, c.req.Model, c.body)
-	a := &answer{c: c, id: newID(c.skin.idPrefix, c.started), model: c.s.prices.find(c.req.Model, source)}
+	source := draw(c.s.opts.Seed, c.req.serve(), c.body)
+	a := &answer{c: c, id: newID(c.skin.idPrefix, c.started), model: c.s.prices.find(c.req.serve(), source)}
 	a.speak(source)
 	a.tokens = tokens{
 		prompt:     int64(len(c.body)+3) / 4,

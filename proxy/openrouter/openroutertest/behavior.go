@@ -110,6 +110,7 @@ const (
 	CutMidway               // the connection closes in the middle of the body: as an abort
 	CutInUsage              // it closes inside the usage object of a stream: in full
 	HangMidway              // silence after half of it, until the client leaves: as an abort
+	BlankAnswer             // status 200 and nothing in it: white space and a dot, or a stream without events: zero
 	ErrorFirst              // an error under status 200, the first and only event or the whole JSON: zero
 	ErrorMidway             // an error event in mid-stream: the tokens so far, told by GET /generation only
 	ErrorMidwayBilled       // and its event has the usage

@@ -3,6 +3,7 @@ package openroutertest_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -140,7 +141,7 @@ func TestABehaviorShowsInTheStream(t *testing.T) {
 func TestAModelCanNameTheBehavior(t *testing.T) {
 	f := start(t, openroutertest.Options{})
 	_, body := f.do("/api/v1/chat/completions", `{"model":"fake/cost=0.25,crlf/google/gemini-2.5-flash","stream":true}`)
-	if bill := f.only(); bill.CostLiteral != "0.25" || bill.ServedModel != "google/gemini-2.5-flash" {
+	if bill := f.only(); bill.CostLiteral != "0.25" || bill.ServedModel != "google/gemini-2.5-flash" || bill.Model != "fake/cost=0.25,crlf/google/gemini-2.5-flash" {
 		t.Errorf("bill %+v", bill)
 	}
 	if !bytes.Contains(body, []byte("\r\n")) {
@@ -233,6 +234,48 @@ func TestAnErrorUnder200IsBilledZero(t *testing.T) {
 		if !bytes.Contains(body, []byte(`error`)) {
 			t.Errorf("%s: no error in %s", name, body)
 		}
+	}
+}
+
+func TestABlankAnswerIsBilledZero(t *testing.T) {
+	for name, want := range map[string]string{"chat": ".", "chat stream": ": OPENROUTER PROCESSING"} {
+		f := start(t, openroutertest.Options{})
+		response, body := f.behave("blank", calls[name].path, calls[name].body)
+		if got := string(bytes.TrimSpace(body)); response.StatusCode != 200 || got != want {
+			t.Errorf("%s: %d %q", name, response.StatusCode, got)
+		}
+		if bill := f.only(); !bill.Cost.IsZero() || bill.ID != response.Header.Get("X-Generation-Id") {
+			t.Errorf("%s: bill %+v", name, bill)
+		}
+	}
+}
+
+func TestFreeEndpointsCanFailToo(t *testing.T) {
+	f := start(t, openroutertest.Options{Choose: func(r *http.Request, _ []byte) openroutertest.Behavior {
+		if r.URL.Path == "/api/v1/models" {
+			return openroutertest.Behavior{Status: 503}
+		}
+		return openroutertest.Behavior{}
+	}})
+	if response, _ := f.do("/api/v1/models", ""); response.StatusCode != 503 {
+		t.Errorf("models: %d", response.StatusCode)
+	}
+	if response, _ := f.do("/api/v1/credits", ""); response.StatusCode != 200 {
+		t.Errorf("credits: %d", response.StatusCode)
+	}
+	if response, _ := f.behave("502,html", "/api/v1/messages/count_tokens", "{}"); response.StatusCode != 502 {
+		t.Errorf("count_tokens: %d", response.StatusCode)
+	}
+	if _, err := f.client.Do(f.request(t.Context(), "/api/v1/key", "", "X-Fake-Behavior: cut-before-headers")); err == nil {
+		t.Error("key: an answer came")
+	}
+}
+
+func TestAModelLeftOutIsTheFirstFallback(t *testing.T) {
+	f := start(t, openroutertest.Options{})
+	f.do("/api/v1/chat/completions", `{"models":["minimax/minimax-m2","openai/gpt-4o-mini"]}`)
+	if bill := f.only(); bill.Model != "" || bill.ServedModel != "minimax/minimax-m2" {
+		t.Errorf("bill %+v", bill)
 	}
 }
 

@@ -19,6 +19,7 @@ type call struct {
 	b       Behavior
 	skin    *skin
 	key     string
+	asked   string // the body's model, a Behavior's name included
 	started time.Time
 
 	cacheKey  [32]byte // of the response cache, where the request asks for it
@@ -70,6 +71,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, sk *skin) (c *c
 		c.fail(newError(http.StatusBadRequest, err.Error()))
 		return nil, false
 	}
+	c.asked = c.req.Model
 	c.choose()
 	if c.bad != nil {
 		c.fail(newError(http.StatusBadRequest, c.bad.Error()))
@@ -80,16 +82,22 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, sk *skin) (c *c
 
 // choose finds the Behavior: the request's own wins over Options.Choose.
 func (c *call) choose() {
-	names, found := c.req.takeBehavior()
-	if header := c.r.Header.Get("X-Fake-Behavior"); header != "" {
-		names, found = header, true
-	}
-	switch {
-	case found:
+	if names, found := c.req.takeBehavior(); found && c.r.Header.Get("X-Fake-Behavior") == "" {
 		c.b, c.bad = ParseBehavior(names)
-	case c.s.opts.Choose != nil:
-		c.b = c.s.opts.Choose(c.r, c.body)
+		return
 	}
+	c.b, c.bad = c.s.behavior(c.r, c.body)
+}
+
+// behavior is the one that the request's header names, or Options.Choose's.
+func (s *Server) behavior(r *http.Request, body []byte) (Behavior, error) {
+	if names := r.Header.Get("X-Fake-Behavior"); names != "" {
+		return ParseBehavior(names)
+	}
+	if s.opts.Choose != nil {
+		return s.opts.Choose(r, body), nil
+	}
+	return Behavior{}, nil
 }
 
 // generate answers a request for inference, from the Behavior to the bill.
@@ -118,7 +126,7 @@ func (c *call) generate() {
 		c.settle(a)
 		panic(http.ErrAbortHandler)
 	}
-	if c.asJob && c.b.Fault != ErrorFirst {
+	if c.asJob && c.b.Fault != ErrorFirst && c.b.Fault != BlankAnswer {
 		c.startJob(a)
 	}
 	c.headers(a)
@@ -172,6 +180,11 @@ func (c *call) settle(a *answer) {
 	c.keepInCache(a)
 }
 
+// settleNothing bills zero for an answer that failed before its first token.
+func (c *call) settleNothing(a *answer) {
+	c.bill(a, tokens{prompt: a.tokens.prompt}, free(), "error", false)
+}
+
 // abandon bills an answer whose client has left: a provider that stops charges
 // for what it has streamed, any other one in full.
 func (c *call) abandon(a *answer, stream bool) {
@@ -201,7 +214,7 @@ func (c *call) bill(a *answer, t tokens, ch charge, reason string, cancelled boo
 	c.s.ledger.add(&record{
 		bill: Bill{
 			ID: a.id, JobID: c.jobID, Endpoint: c.r.URL.Path, KeyFingerprint: accounting.Fingerprint(c.key),
-			Model: c.req.Model, ServedModel: a.model.served(), Provider: a.model.Provider,
+			Model: c.asked, ServedModel: a.model.served(), Provider: a.model.Provider,
 			Cost: ch.cost, CostLiteral: string(ch.literal), IsBYOK: ch.byok, UpstreamCost: ch.upstream,
 			PromptTokens: t.prompt, CompletionTokens: t.completion, CachedTokens: t.cached,
 			CacheWriteTokens: t.cacheWrite, ReasoningTokens: t.reasoning,

@@ -61,7 +61,8 @@ client can know of (headers left) from those it cannot.
 # Behaviors
 
 How a request is answered is a [Behavior]. It comes from the request itself, by
-header or by model, or else from Options.Choose:
+header or by model, or else from Options.Choose. On free endpoints a status, html,
+delay and the faults before the headers work, by header or Choose:
 
 	X-Fake-Behavior: crlf,comments,byok
 	{"model":"fake/crlf,comments,byok", …}            anthropic/claude-sonnet-4.6
@@ -85,6 +86,7 @@ or mb, durations are Go's):
 	cut-in-usage           … inside the usage object of a stream: billed in full
 	hang                   silence in the middle until the client leaves: as an abort
 	error-first            an error under 200, first event or whole JSON: billed zero
+	blank                  200 with white space and a dot, or a stream without events: billed zero
 	error-midway           an error event in mid-stream: the tokens so far, told by /generation only
 	error-midway-billed    … with its usage
 	fault-after=3          pieces before cut, hang and error-midway; default half

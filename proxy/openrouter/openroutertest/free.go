@@ -81,6 +81,9 @@ func (s *Server) postFree(w http.ResponseWriter, r *http.Request, p string) {
 		s.aborted.Add(1)
 		panic(http.ErrAbortHandler) // the client left: nobody reads an answer
 	}
+	if !s.behaves(w, r, body) {
+		return
+	}
 	key := keyOf(r)
 	switch {
 	case p == "/api/v1/messages/count_tokens":

@@ -74,6 +74,7 @@ var plainNames = map[string]func(*Behavior){
 	"cut":                  func(b *Behavior) { b.Fault = CutMidway },
 	"cut-in-usage":         func(b *Behavior) { b.Fault = CutInUsage },
 	"hang":                 func(b *Behavior) { b.Fault = HangMidway },
+	"blank":                func(b *Behavior) { b.Fault = BlankAnswer },
 	"error-first":          func(b *Behavior) { b.Fault = ErrorFirst },
 	"error-midway":         func(b *Behavior) { b.Fault = ErrorMidway },
 	"error-midway-billed":  func(b *Behavior) { b.Fault = ErrorMidwayBilled },

@@ -117,6 +117,12 @@ func (q *request) takeBehavior() (names string, found bool) {
 	return names, true
 }
 
+// serve is the name of the model that is to answer: the first of models where
+// model is left out.
+func (q *request) serve() string {
+	return cmp.Or(q.Model, first(q.Models))
+}
+
 // wantsTool is the tool that the model should call: the first function, unless
 // the request forbids it or ends with a tool's result.
 func (q *request) wantsTool() *toolSpec {

@@ -32,7 +32,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		s.post(w, r, p)
 	case http.MethodGet, http.MethodHead:
-		s.get(w, r, p)
+		if s.behaves(w, r, nil) {
+			s.get(w, r, p)
+		}
 	default:
 		notFound(w)
 	}
@@ -55,6 +57,33 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, p string) {
 	default:
 		s.postFree(w, r, p)
 	}
+}
+
+// behaves does on a free endpoint what a Behavior can say about one: Status,
+// HTML, Delay, and the faults before the headers. It reports whether the
+// request is still to be answered.
+func (s *Server) behaves(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	c := &call{s: s, w: w, r: r, skin: chatSkin, started: s.opts.Now()}
+	if c.b, c.bad = s.behavior(r, body); c.bad != nil {
+		c.fail(newError(http.StatusBadRequest, c.bad.Error()))
+		return false
+	}
+	if c.wait(c.b.Delay) != nil {
+		s.aborted.Add(1)
+		return false
+	}
+	switch {
+	case c.b.Status != 0 || c.b.HTML:
+		c.refuse()
+		return false
+	case c.b.Fault == CutBeforeHeaders || c.b.Fault == LoseAnswer:
+		panic(http.ErrAbortHandler)
+	case c.b.Fault == HangBeforeHeaders:
+		<-r.Context().Done()
+		s.aborted.Add(1)
+		return false
+	}
+	return true
 }
 
 // matches reports whether p has the form of a pattern of package path.

@@ -36,8 +36,11 @@ type Options struct {
 	CancelledDelay  time.Duration
 
 	// Choose says how a request is answered that does not say so itself
-	// (X-Fake-Behavior, model fake/…). It may be called concurrently and must
-	// not keep body. nil: well-behaved.
+	// (X-Fake-Behavior, model fake/…). It is called for every request but
+	// /echo, so that free endpoints can fail too (Status, HTML, Delay and the
+	// faults before the headers apply to them); look at r.URL.Path. body is
+	// nil for a GET and must not be kept. Calls are concurrent. nil:
+	// well-behaved.
 	Choose func(r *http.Request, body []byte) Behavior
 	// Lookup says what happens to the nth lookup (from 1) of an id, before
 	// the fault of the generation's own Behavior. nil: nothing.

@@ -33,8 +33,12 @@ func (o *wire) stream() error {
 	if err := o.preamble(); err != nil {
 		return err
 	}
-	if c.b.Fault == ErrorFirst {
-		c.bill(a, tokens{prompt: a.tokens.prompt}, free(), "error", false)
+	switch c.b.Fault {
+	case BlankAnswer:
+		c.settleNothing(a)
+		return o.close()
+	case ErrorFirst:
+		c.settleNothing(a)
 		return o.breakOff(a, false)
 	}
 	if err := o.frames(c.skin.head(a)); err != nil {

@@ -62,10 +62,14 @@ func edited(doc object, key string, edit func(member) (member, bool)) object {
 // leaves stops nothing: without a stream the model runs on.
 func (c *call) answerWhole(a *answer) {
 	var doc []byte
-	if c.b.Fault == ErrorFirst {
-		c.bill(a, tokens{prompt: a.tokens.prompt}, free(), "error", false)
+	switch c.b.Fault {
+	case BlankAnswer:
+		c.settleNothing(a)
+		doc = []byte("\n         \n         .")
+	case ErrorFirst:
+		c.settleNothing(a)
 		doc = c.render(c.skin.errorBody(c, newError(502, c.b.ErrorMessage)))
-	} else {
+	default:
 		c.settle(a)
 		doc = c.render(c.skin.whole(a))
 	}
