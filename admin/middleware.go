@@ -23,7 +23,7 @@ func (h *Handler) observe(next http.Handler) http.Handler {
 		defer func() {
 			h.recovered(rec, r, recover())
 			log.Debug().
-				Strs("query", slices.Sorted(maps.Keys(r.URL.Query()))).
+				Strs("query", queryNames(r)).
 				Int("status", rec.status).
 				Int64("bytes", rec.bytes).
 				Dur("duration_ms", time.Since(start)).
@@ -31,6 +31,17 @@ func (h *Handler) observe(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// queryNames lists the parameters of a request, of which the API has about a
+// dozen; what else is sent need not fill the log.
+func queryNames(r *http.Request) []string {
+	names := slices.Sorted(maps.Keys(r.URL.Query()))
+	names = names[:min(len(names), 20)]
+	for i := range names {
+		names[i] = shown(names[i])
+	}
+	return names
 }
 
 // recovered answers a request whose handler panicked with v, if it still can.

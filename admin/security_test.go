@@ -31,6 +31,7 @@ func TestPagesOfOtherOriginsChangeNothing(t *testing.T) {
 	}
 	for name, headers := range map[string][]string{
 		"our own page":     {"Sec-Fetch-Site", "same-origin", "Origin", "http://127.0.0.1:8081"},
+		"our page in HTTP": {"Origin", "http://127.0.0.1:8081"}, // browsers send no Sec-Fetch-Site there
 		"the app":          {"Sec-Fetch-Site", "cross-site", "Origin", app},
 		"not a browser":    nil,
 		"typed by a human": {"Sec-Fetch-Site", "none"},
