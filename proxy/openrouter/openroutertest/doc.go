@@ -40,6 +40,11 @@ in the body and a usage object with the cost. JSON is gzip where the client
 accepts it, streams are not compressed. A key is a Bearer token or x-api-key;
 without one the answer is 401.
 
+A stream of messages ends as recorded from OpenRouter in August and September
+2026, with "event: data" and "data: [DONE]". Anthropic's TypeScript SDK takes
+that for JSON and throws since 0.136 (October 2026); the behavior no-done
+leaves it out.
+
 # What it costs
 
 Tokens times the price list of Options.Models, as decimals, rounded once to the
