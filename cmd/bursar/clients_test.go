@@ -52,8 +52,12 @@ type arrivals struct {
 	errs []error
 }
 
-// choose is the fake's [openroutertest.Options.Choose].
+// choose is the fake's [openroutertest.Options.Choose]. The clients only POST;
+// a GET is Bursar looking up a generation.
 func (a *arrivals) choose(r *http.Request, body []byte) openroutertest.Behavior {
+	if r.Method == http.MethodGet {
+		return openroutertest.Behavior{}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	mark := scenarioMark.FindSubmatch(body)
