@@ -85,12 +85,12 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request) error {
 		}
 		content.Older = "/?" + older.Encode()
 	}
-	return h.renderPage(w, r, http.StatusOK, "calls", content)
+	return h.renderPage(w, http.StatusOK, "calls", content)
 }
 
 // renderPage writes the named template's page. If it returns an error, nothing
 // was written.
-func (h *Handler) renderPage(w http.ResponseWriter, r *http.Request, status int, name string, content any) error {
+func (h *Handler) renderPage(w http.ResponseWriter, status int, name string, content any) error {
 	p := page{
 		Name:    name,
 		Nonce:   rand.Text(),
