@@ -42,28 +42,20 @@ func TestSumsEqualTheRowsUnderAnyConcurrency(t *testing.T) {
 	settleUntil(t, stop, one) // what is left
 
 	requireExactRollups(t, one)
-	want, distinct := decimal.Decimal{}, 0
-	for _, e := range calls.events {
-		if e.Kind == accounting.Closed && calls.owner[e.GenerationID] == e.ID {
-			want = want.Add(billed(e.GenerationID))
-			distinct++
-		}
+	want := decimal.Decimal{}
+	for i := range 150 {
+		want = want.Add(billed(fmt.Sprintf("gen-%d", i)))
 	}
-	require.EqualValues(t, distinct, count1(t, one, `SELECT count(*) FROM openrouter_usage`))
-	require.EqualValues(t, distinct, count1(t, one, `SELECT count(*) FROM openrouter_usage WHERE verified_at IS NOT NULL AND settle_next_at IS NULL`))
+	require.EqualValues(t, 150, count1(t, one, `SELECT count(*) FROM openrouter_usage`))
+	require.EqualValues(t, 150, count1(t, one, `SELECT count(*) FROM openrouter_usage WHERE verified_at IS NOT NULL AND settle_next_at IS NULL`))
 	var total decimal.Decimal
 	require.NoError(t, one.pool.QueryRow(t.Context(), `SELECT sum(openrouter_cost) FROM monthly_costs`).Scan(&total))
 	require.Equal(t, want.String(), total.String())
 }
 
-// history is what happened: calls, some of which were cut off first.
-type history struct {
-	events []accounting.Event
-	owner  map[string]accounting.RequestID // the call that a generation's row belongs to
-}
-
-func randomCalls(n int) history {
-	h := history{owner: map[string]accounting.RequestID{}}
+// randomCalls are calls to n generations. Some were cut off before they were
+// closed, and some generations were returned to a second call.
+func randomCalls(n int) (events []accounting.Event) {
 	for i := range n {
 		at := noon.Add(time.Duration(i%7) * 29 * time.Minute) // several hours
 		e := closed(at, fmt.Sprintf("gen-%d", i), "")
@@ -76,12 +68,16 @@ func randomCalls(n int) history {
 		if i%5 == 0 {
 			cut := e
 			cut.Kind, cut.Duration, cut.HTTPStatus, cut.Usage = accounting.Interrupted, 0, 0, accounting.Usage{}
-			h.events = append(h.events, cut)
+			events = append(events, cut)
 		}
-		h.owner[e.GenerationID] = e.ID
-		h.events = append(h.events, e)
+		events = append(events, e)
+		if i%4 == 0 {
+			repeat := closed(at.Add(time.Duration(i%5)*time.Minute), e.GenerationID, "0.5")
+			repeat.Tags.CampaignID = "repeated"
+			events = append(events, repeat)
+		}
 	}
-	return h
+	return events
 }
 
 // billed is what OpenRouter's record says a generation cost.
@@ -91,9 +87,9 @@ func billed(generation string) decimal.Decimal {
 	return decimal.New(n*1_000_003+1, -12)
 }
 
-func shipInOverlappingBatches(t *testing.T, s *Store, h history) {
-	for start := 0; start < len(h.events); start += 10 {
-		batch := slices.Clone(h.events[start:min(start+25, len(h.events))])
+func shipInOverlappingBatches(t *testing.T, s *Store, events []accounting.Event) {
+	for start := 0; start < len(events); start += 10 {
+		batch := slices.Clone(events[start:min(start+25, len(events))])
 		if rand.IntN(3) == 0 { // another replica's journal has another order
 			rand.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
 		}
@@ -174,4 +170,62 @@ func TestTwoReplicasThatShipTheSameBatchAtOnceMakeEachRowOnce(t *testing.T) {
 		require.Equal(t, []int{30, 90, 30}, []int{inserted, replayed, postings})
 	}
 	requireExactRollups(t, one)
+}
+
+// A row that was interrupted is completed by its own closing, by a second call
+// and by the settler at the same moment: none of them may be lost.
+func TestWritersOfOneRowWaitForEachOther(t *testing.T) {
+	s := newStore(t)
+	for i := range 40 {
+		closing := closed(noon, fmt.Sprintf("gen-%d", i), "0.1")
+		closing.Usage.TotalTokens = accounting.Some[int64](3)
+		cut := closing
+		cut.Kind, cut.Duration, cut.Usage = accounting.Interrupted, 0, accounting.Usage{}
+		repeat := closed(noon.Add(time.Minute), closing.GenerationID, "0.3")
+		repeat.Tags = accounting.Tags{CampaignID: "repeated", LeadID: "l"}
+		ship(t, s, cut)
+
+		var wg sync.WaitGroup
+		for _, e := range []accounting.Event{closing, repeat} {
+			wg.Go(func() {
+				if _, err := s.Ship(t.Context(), []accounting.Event{e}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			g := accounting.Generation{ID: closing.GenerationID, Provider: "Azure", Usage: usd("0.2")}
+			if _, err := s.Settle(t.Context(), accounting.Unsettled{ID: cut.ID}, g, later); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		r := stored(t, s, cut.ID)
+		requireAmount(t, "0.2", r.cost)
+		require.EqualValues(t, 3, *r.totalTokens)
+		require.EqualValues(t, "l", r.leadID)
+		require.EqualValues(t, "Azure", r.provider)
+	}
+	requireExactRollups(t, s)
+}
+
+// Which call comes first is left to chance; that there is one row is not.
+func TestCallsThatReturnTheSameGenerationAtOnceMakeOneRow(t *testing.T) {
+	s := newStore(t)
+	for i := range 20 {
+		var wg sync.WaitGroup
+		for n := range 4 {
+			e := closed(noon.Add(time.Duration(n)*time.Second), fmt.Sprintf("gen-%d", i), "0.1")
+			wg.Go(func() {
+				if _, err := s.Ship(t.Context(), []accounting.Event{e}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	require.EqualValues(t, 20, count1(t, s, `SELECT count(*) FROM openrouter_usage`))
+	require.EqualValues(t, 0, count1(t, s, `SELECT count(*) FROM generations g WHERE NOT EXISTS
+		(SELECT FROM openrouter_usage u WHERE u.id = g.usage_id AND u.created_at = g.created_at)`))
+	requireExactRollups(t, s)
 }

@@ -36,36 +36,38 @@ func (s *Store) Claim(ctx context.Context, req accounting.ClaimRequest) ([]accou
 	return nil, fmt.Errorf("claim calls to look up: %w", err)
 }
 
-const (
-	claimMissingSQL = `-- name: claim_missing
-		WITH due AS (
-			SELECT id, created_at, settle_next_at FROM openrouter_usage
-			WHERE key_fingerprint = ANY($2) AND settle_next_at <= $1 AND status IN ('pending', 'awaiting_key')
-			ORDER BY settle_next_at LIMIT $3
-			FOR UPDATE SKIP LOCKED
-		), claimed AS (
-			UPDATE openrouter_usage u
-			SET status = 'pending', settle_next_at = $4, settle_attempts = u.settle_attempts + 1, updated_at = now()
-			FROM due WHERE u.id = due.id AND u.created_at = due.created_at
-			RETURNING u.*, due.settle_next_at AS due_at
-		)` + unsettledColumnsSQL
+// The oldest of each key come straight from the index's order, so that a claim
+// costs the same with ten rows due and with ten million. Twice as many as asked
+// for are looked at (and only then locked), since another claimer may just be
+// taking the first of them.
+const claimSQL = `-- name: %[1]s
+	WITH candidates AS MATERIALIZED (
+		SELECT oldest.id, oldest.created_at
+		FROM unnest($2::text[]) AS held (key)
+		CROSS JOIN LATERAL (
+			SELECT id, created_at, settle_next_at FROM openrouter_usage u
+			WHERE key_fingerprint = held.key AND settle_next_at <= $1 AND %[2]s
+			ORDER BY settle_next_at LIMIT 2 * $3::integer
+		) AS oldest
+		ORDER BY oldest.settle_next_at LIMIT 2 * $3::integer
+	), due AS (
+		SELECT u.id, u.created_at, u.settle_next_at
+		FROM openrouter_usage u JOIN candidates c ON u.id = c.id AND u.created_at = c.created_at
+		WHERE u.settle_next_at <= $1 AND %[2]s
+		ORDER BY u.settle_next_at LIMIT $3::integer
+		FOR UPDATE OF u SKIP LOCKED
+	), claimed AS (
+		UPDATE openrouter_usage u
+		SET status = %[3]s, settle_next_at = $4, settle_attempts = u.settle_attempts + 1, updated_at = now()
+		FROM due WHERE u.id = due.id AND u.created_at = due.created_at
+		RETURNING u.*, due.settle_next_at AS due_at
+	)
+	SELECT id, generation_id, job_id, key_fingerprint, endpoint, status, cost_usd, settle_attempts - 1
+	FROM claimed ORDER BY due_at, id`
 
-	claimUnverifiedSQL = `-- name: claim_unverified
-		WITH due AS (
-			SELECT id, created_at, settle_next_at FROM openrouter_usage
-			WHERE key_fingerprint = ANY($2) AND settle_next_at <= $1 AND status = 'settled' AND verified_at IS NULL
-			ORDER BY settle_next_at LIMIT $3
-			FOR UPDATE SKIP LOCKED
-		), claimed AS (
-			UPDATE openrouter_usage u
-			SET settle_next_at = $4, settle_attempts = u.settle_attempts + 1, updated_at = now()
-			FROM due WHERE u.id = due.id AND u.created_at = due.created_at
-			RETURNING u.*, due.settle_next_at AS due_at
-		)` + unsettledColumnsSQL
-
-	unsettledColumnsSQL = `
-		SELECT id, generation_id, job_id, key_fingerprint, endpoint, status, cost_usd, settle_attempts - 1
-		FROM claimed ORDER BY due_at, id`
+var (
+	claimMissingSQL    = fmt.Sprintf(claimSQL, "claim_missing", `u.status IN ('pending', 'awaiting_key')`, `'pending'`)
+	claimUnverifiedSQL = fmt.Sprintf(claimSQL, "claim_unverified", `u.status = 'settled' AND u.verified_at IS NULL`, `u.status`)
 )
 
 func scanUnsettled(cr pgx.CollectableRow) (accounting.Unsettled, error) {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -180,7 +181,10 @@ func TestAClaimPassesOverRowsThatOthersHoldUnderLock(t *testing.T) {
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	_, err = lockRows(t.Context(), tx, []requestID{requestID(one.ID)})
 	require.NoError(t, err)
-	claimed := claim(t, s, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // instead of waiting for ever
+	defer cancel()
+	claimed, err := s.Claim(ctx, accounting.ClaimRequest{Now: later, Fingerprints: []string{key}, Missing: true, Limit: 10, Lease: time.Minute})
+	require.NoError(t, err)
 	require.Len(t, claimed, 1)
 	require.Equal(t, two.ID, claimed[0].ID)
 }
