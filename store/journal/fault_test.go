@@ -220,6 +220,28 @@ func TestADirectoryThatCannotBeSyncedIsTriedAgain(t *testing.T) {
 	assert.Equal(t, before+2, disk.count("syncdir"), "and not oftener than there are new files")
 }
 
+func TestAFailedSyncOfOneFileDoesNotForgetTheNamesOfOthers(t *testing.T) {
+	opts := testOptions(t.TempDir())
+	disk := &faultFS{}
+	opts.FS = disk
+	j := manual(t, opts)
+	for len(j.shards[0].segments) < 2 {
+		mustAppend(t, j, closed(newID()))
+	}
+	drainAndAck(t, j) // nothing has to be rescued, so no new file is made
+	before, second := disk.count("syncdir"), filepath.Base(segmentFiles(t, opts.Dir)[1])
+	disk.set(func(op, path string) (int, error) {
+		if op == "sync" && filepath.Base(path) == second {
+			return 0, errDisk
+		}
+		return 0, nil
+	})
+	require.Error(t, j.shards[0].syncPass())
+	require.Equal(t, before, disk.count("syncdir"))
+	require.NoError(t, j.shards[0].syncPass())
+	assert.Equal(t, before+1, disk.count("syncdir"))
+}
+
 // fullDisk refuses to let anything grow until the reserve is removed.
 func fullDisk(roomMade *bool) func(string, string) (int, error) {
 	return func(op, path string) (int, error) {

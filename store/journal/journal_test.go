@@ -199,6 +199,17 @@ func TestALongStreamIsCarriedForwardAndDoesNotKeepOldSegments(t *testing.T) {
 	requireEvents(t, events, &want)
 }
 
+func TestCallsAreNotCarriedWhileThatWouldCostMoreThanItFrees(t *testing.T) {
+	opts := testOptions(t.TempDir())
+	j := mustOpen(t, opts)
+	for range 100 {
+		mustAppend(t, j, opened(newID()))
+	}
+	settle(t, j)
+	assert.Zero(t, j.Stats().Carried)
+	assert.Equal(t, 100, j.Stats().Open)
+}
+
 func TestACarriedCallThatClosesLeavesNothingOpen(t *testing.T) {
 	opts := testOptions(t.TempDir())
 	j := mustOpen(t, opts)

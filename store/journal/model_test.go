@@ -146,7 +146,7 @@ func (m *model) take(events []accounting.Event) {
 		switch {
 		case c == nil:
 			m.t.Fatalf("delivered but never appended: %+v", e)
-		case c.delivered != 0 && c.acked && m.rewritten:
+		case c.delivered != 0 && c.acked && m.rewritten && c.lsn[c.kind] == 0:
 			// A dead process wrote it twice.
 		case c.delivered != 0:
 			m.t.Fatalf("delivered twice: %s as %d and %d", e.ID, c.delivered, e.Kind)
@@ -191,7 +191,10 @@ func (m *model) Sync(t *rapid.T) {
 	}
 }
 
+// FailSync fails the sync of some calls of which the reader has had a part.
 func (m *model) FailSync(t *rapid.T) {
+	m.Busy(t)
+	m.Read(t)
 	m.rewritten = true
 	m.disk.failSync = rapid.IntRange(1, 3).Draw(t, "times")
 	for _, s := range m.j.shards {
@@ -250,6 +253,13 @@ func (m *model) Check(t *rapid.T) {
 	}
 	if n := m.j.count.damages.Load(); n > 0 && !m.outage {
 		t.Fatalf("%d damages in files that nobody damaged", n)
+	}
+	for _, s := range m.j.shards {
+		for _, seg := range s.segments {
+			if seg.unread < 0 || seg.unacked < 0 || seg.open < 0 || seg.openBytes < 0 {
+				t.Fatalf("counted wrong: %+v", seg)
+			}
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type movedFrame struct {
 // carry copies frames of open calls out of the oldest segment, when they are all
 // that keeps it and what is behind it: a stream of an hour must not keep an
 // hour's files. It does so when at most half of what the shard holds is frames
-// like them, so that copying never costs more than was written.
+// of open calls, so that copying never costs more than was written.
 //
 // It works in small batches, since appends wait meanwhile; more says that there
 // is another.
@@ -32,7 +32,7 @@ func (s *shard) carry(now time.Time) (more bool, err error) {
 	}
 	seg := s.segments[0]
 	if !seg.sealed || seg.file != nil || seg.unread > 0 || seg.unacked > 0 || seg.open == 0 ||
-		now.Sub(seg.sealedAt) < s.j.carryAfter || 2*seg.openBytes > s.size() {
+		now.Sub(seg.sealedAt) < s.j.carryAfter || s.crowded() {
 		return false, nil
 	}
 	moved, frames, err := s.readOpen(seg)
@@ -50,13 +50,15 @@ func (s *shard) carry(now time.Time) (more bool, err error) {
 	return seg.open > 0, nil
 }
 
-// size is how many bytes the shard's segments have.
-func (s *shard) size() int64 {
-	var n int64
+// crowded reports whether more than half of what the shard holds is frames of
+// open calls. Carrying them would go round and round.
+func (s *shard) crowded() bool {
+	var size, open int64
 	for _, seg := range s.segments {
-		n += seg.size
+		size += seg.size
+		open += seg.openBytes
 	}
-	return n
+	return 2*open > size
 }
 
 // readOpen reads frames of open calls back from a segment, at most a batch.

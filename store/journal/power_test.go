@@ -7,6 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
 )
 
 // powerFS remembers what of the segments is really on the disk, so that the
@@ -151,4 +158,104 @@ func (p *powerFS) fail(pick func(n int) int) error {
 	p.files, p.removed = make(map[string]*powerFile), nil
 	// What is on the disk now is durable.
 	return errors.Join(errs...)
+}
+
+// unlucky: the disk had nothing of what was not synced, and no removal came back.
+func unlucky(int) int { return 0 }
+
+// sealedStream opens a journal whose first segment is sealed and synced, and
+// needed for nothing but a call that is open.
+func sealedStream(t *testing.T) (opts Options, disk *powerFS, j *Journal, stream accounting.RequestID) {
+	disk = newPowerFS()
+	opts = testOptions(t.TempDir())
+	opts.FS = disk
+	j = manual(t, opts)
+	j.idleTicks = 1 << 30
+	stream = newID()
+	mustAppend(t, j, opened(stream))
+	for len(j.shards[0].segments) < 2 {
+		mustAppend(t, j, closed(newID()))
+		drainAndAck(t, j)
+	}
+	require.NoError(t, j.shards[0].syncPass())
+	return opts, disk, j, stream
+}
+
+func TestASegmentStaysUntilTheCloseThatMadeItSuperfluousIsDurable(t *testing.T) {
+	opts, disk, j, stream := sealedStream(t)
+	mustAppend(t, j, closed(stream))
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	require.Len(t, segmentFiles(t, opts.Dir), 2)
+	crash(j)
+	require.NoError(t, disk.fail(unlucky))
+	events := drain(t, mustOpen(t, opts))
+	assert.Equal(t, accounting.Interrupted, events[len(events)-1].Kind)
+	assert.Equal(t, stream, events[len(events)-1].ID)
+
+	opts, disk, j, stream = sealedStream(t)
+	mustAppend(t, j, closed(stream))
+	require.NoError(t, j.shards[0].syncPass())
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	require.Len(t, segmentFiles(t, opts.Dir), 1)
+	crash(j)
+	require.NoError(t, disk.fail(unlucky))
+	events = drain(t, mustOpen(t, opts))
+	requireEvents(t, events[len(events)-1:], closed(stream))
+}
+
+func TestASegmentStaysUntilWhatWasCarriedOutOfItIsDurable(t *testing.T) {
+	opts, disk, j, stream := sealedStream(t)
+	require.NoError(t, j.tidyUp(time.Now().Add(time.Hour), true))
+	require.EqualValues(t, 1, j.Stats().Carried)
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	crash(j)
+	require.NoError(t, disk.fail(unlucky))
+	events := drain(t, mustOpen(t, opts))
+	assert.Equal(t, accounting.Interrupted, events[len(events)-1].Kind)
+	assert.Equal(t, stream, events[len(events)-1].ID)
+}
+
+func TestAnAbandonedSegmentStaysUntilTheCopiesAreDurable(t *testing.T) {
+	disk := newPowerFS()
+	opts := testOptions(t.TempDir())
+	opts.FS = disk
+	j := manual(t, opts)
+	mustAppend(t, j, closed(newID()))
+	disk.failSync = 1
+	require.Error(t, j.shards[0].syncPass())
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	assert.Len(t, segmentFiles(t, opts.Dir), 2)
+	require.NoError(t, j.shards[0].syncPass())
+	require.NoError(t, j.tidyUp(time.Now(), true))
+	assert.Len(t, segmentFiles(t, opts.Dir), 1)
+	assert.Len(t, drain(t, j), 1)
+}
+
+func TestAReaderInTheMiddleOfAnAbandonedSegmentGetsEachEventOnce(t *testing.T) {
+	disk := newPowerFS()
+	opts := testOptions(t.TempDir())
+	opts.FS = disk
+	j := manual(t, opts)
+	var want []*accounting.Event
+	for range 6 {
+		e := closed(newID())
+		mustAppend(t, j, e)
+		want = append(want, e)
+	}
+	got := j.read(2)
+	disk.failSync = 1
+	require.Error(t, j.shards[0].syncPass())
+	require.NoError(t, j.Ack(got), "the copies of these are not needed any more")
+	got = append(got, j.read(1)...)
+	disk.failSync = 1
+	require.Error(t, j.shards[0].syncPass(), "and again, in the segment of copies")
+	require.NoError(t, j.Ack(got))
+	late := closed(newID())
+	mustAppend(t, j, late)
+	got = append(got, drain(t, j)...)
+	requireEvents(t, got, append(want, late)...)
+	require.NoError(t, j.Ack(got))
+	settle(t, j)
+	assert.Zero(t, j.Stats().Bytes)
+	assert.Empty(t, disk.abused)
 }
