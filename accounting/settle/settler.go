@@ -157,15 +157,17 @@ func (o *SettlerOptions) setDefaults() {
 
 // lease is how long a row may take from claim to outcome: both lookups (a
 // generation's and its job's), the writes, and the wait for a turn at the
-// verification rate, with room to spare.
+// verification rate, with room to spare. It is also how long the rows of a
+// settler that died wait, so it is not generous; a row claimed twice is settled
+// to the same cost twice, which adds nothing.
 func (o *SettlerOptions) lease() time.Duration {
 	turn := time.Duration(float64(o.Workers) / o.VerifyRate * float64(time.Second))
-	return 2*o.LookupTimeout + 2*storeTimeout + turn + 30*time.Second
+	return 2*o.LookupTimeout + 2*storeTimeout + turn + 5*time.Second
 }
 
 // storeTimeout bounds the writing of one outcome. It is not cut short by the
 // end of Run: a cost that was learnt should not have to be asked for again.
-const storeTimeout = 10 * time.Second
+const storeTimeout = 5 * time.Second
 
 // Run settles until ctx ends, waits for the lookups under way and returns nil.
 func (s *Settler) Run(ctx context.Context) error {

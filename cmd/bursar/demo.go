@@ -3,8 +3,102 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"text/tabwriter"
+	"time"
 
+	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
 	"bursar/config"
+	"bursar/proxy/openrouter/openroutertest"
 )
 
-func demo(ctx context.Context, e *env, cfg config.Config) error { return errors.New("soon") }
+// demo runs a whole Bursar in front of a fake OpenRouter, with a sample
+// campaign that spends invented money. Its data stands beside the real one,
+// never in it, and nothing leaves the machine.
+func demo(ctx context.Context, e *env, cfg config.Config) error {
+	fake, err := openroutertest.Start(openroutertest.Options{
+		GenerationDelay: 2 * time.Second, CancelledDelay: 4 * time.Second,
+	}, openroutertest.HTTP1)
+	if err != nil {
+		return fmt.Errorf("start the fake OpenRouter: %w", err)
+	}
+	defer fake.Close()
+	cfg.Upstream.URL = fake.URL
+	cfg.Upstream.APIKey = config.NewSecret("sk-or-demo")
+	cfg.Proxy.ClientTokens = nil
+	cfg.Database.URL = config.Secret{}
+	cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "demo")
+
+	till := &till{out: e.stdout, fake: fake}
+	p, err := newProgram(ctx, cfg, newLogger(e.stderr, cfg), till.posted)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, `
+Bursar demo. A fake OpenRouter and a sample campaign run inside this process;
+nothing leaves the machine and no money is spent.
+
+  watch it   %s          (open it in a browser)
+  metrics    %s/metrics
+  try it     curl %s/api/v1/chat/completions -H 'X-Campaign-ID: mine' \
+               -d '{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Hi"}]}'
+  stop       Ctrl-C
+
+`, p.adminURL(), p.adminURL(), p.proxyURL())
+	campaign, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { newSampleCampaign(p.proxyURL()).run(campaign) })
+	err = p.run(ctx)
+	stop()
+	wg.Wait()
+	return errors.Join(err, till.close())
+}
+
+// till prints every change of the ledger as it is committed, beside what the
+// fake OpenRouter has billed.
+type till struct {
+	out  io.Writer
+	fake *openroutertest.Instance
+
+	mu       sync.Mutex
+	recorded decimal.Decimal
+}
+
+func (t *till) posted(postings []accounting.Posting) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	table := tabwriter.NewWriter(t.out, 0, 0, 1, ' ', 0)
+	for _, posting := range postings {
+		if posting.Amount.IsZero() {
+			continue
+		}
+		t.recorded = t.recorded.Add(posting.Amount)
+		source := "in the answer"
+		if posting.Verified {
+			source = "from GET /generation"
+		}
+		fmt.Fprintf(table, "%s  %-16.16s %-20.20s %-30.30s $%-20s %-20s recorded $%s, billed $%s\n", time.Now().Format(time.TimeOnly),
+			orDash(posting.Tags.CampaignID), orDash(posting.Tags.Purpose), posting.Model, posting.Amount, source, t.recorded, t.fake.Total())
+	}
+	_ = table.Flush() // a terminal that went away is no reason to stop
+}
+
+// close says how the two ledgers compare at the end.
+func (t *till) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, err := fmt.Fprintf(t.out, "\nrecorded since the start: $%s; billed by the fake OpenRouter: $%s\n(calls cut off by the end are settled at the next start)\n", t.recorded, t.fake.Total())
+	return err
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

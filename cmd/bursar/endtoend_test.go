@@ -39,10 +39,15 @@ func (r *running) connect() *pgx.Conn {
 	if address == "" {
 		address = r.cluster.URL()
 	}
+	return connect(r.t, address)
+}
+
+func connect(t testing.TB, address string) *pgx.Conn {
+	t.Helper()
 	conn, err := pgx.Connect(context.Background(), address)
-	require.NoError(r.t, err)
+	require.NoError(t, err)
 	pgxdecimal.Register(conn.TypeMap())
-	r.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 
@@ -78,7 +83,7 @@ func (r *running) requireLedgersAgree(patience time.Duration) {
 			break
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%s\nrows without a generation: %s", difference, r.unidentified(conn))
+			r.t.Fatalf("%s\nrows without a generation: %s", difference, strings.Join(unidentified(r.t, conn), "\n"))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -97,15 +102,16 @@ func (r *running) requireLedgersAgree(patience time.Duration) {
 }
 
 // unidentified describes the rows that no generation is known of.
-func (r *running) unidentified(conn *pgx.Conn) string {
+func unidentified(t testing.TB, conn *pgx.Conn) []string {
+	t.Helper()
 	rows, err := conn.Query(context.Background(),
-		`SELECT status || ' ' || endpoint || ' ' || coalesce(http_status::text, '-') || ' ' || coalesce(error, '-') || ' after ' || duration_ms || ' ms, '
+		`SELECT status || ' ' || endpoint || ' ' || coalesce(http_status::text, '-') || ' ' || coalesce(error, '-') || ' after ' || coalesce(duration_ms::text, '-') || ' ms, '
 		        || coalesce(requested_model, '-') || CASE WHEN cancelled THEN ', cancelled' ELSE '' END
 		 FROM openrouter_usage WHERE generation_id IS NULL AND status <> 'failed'`)
-	require.NoError(r.t, err)
+	require.NoError(t, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(r.t, err)
-	return strings.Join(lines, "\n")
+	require.NoError(t, err)
+	return lines
 }
 
 // compare names the first difference between the two ledgers. A bill that was
@@ -139,7 +145,7 @@ func compare(bills []openroutertest.Bill, rows map[string]booked) string {
 
 // traffic is what applications send: every endpoint, every oddity, a quarter
 // of the calls cancelled by the client.
-func (r *running) traffic(workers, calls int, seed uint64) {
+func traffic(base string, workers, calls int, seed uint64) {
 	endpoints := []struct {
 		path, body string
 		nameless   bool // the body has no id: without the header there would be none at all
@@ -178,7 +184,7 @@ func (r *running) traffic(workers, calls int, seed uint64) {
 				if behavior == "id-in-body" && endpoint.nameless {
 					behavior = "ok"
 				}
-				r.send(random, endpoint.path, fmt.Sprintf(endpoint.body, behavior, i))
+				send(base, random, endpoint.path, fmt.Sprintf(endpoint.body, behavior, i))
 			}
 		})
 	}
@@ -186,7 +192,7 @@ func (r *running) traffic(workers, calls int, seed uint64) {
 }
 
 // send makes one call; one in four is left at a random moment.
-func (r *running) send(random *rand.Rand, path, body string) {
+func send(base string, random *rand.Rand, path, body string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if random.IntN(4) == 0 {
@@ -194,7 +200,7 @@ func (r *running) send(random *rand.Rand, path, body string) {
 		timer := time.AfterFunc(after, cancel)
 		defer timer.Stop()
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.proxyURL()+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+path, strings.NewReader(body))
 	if err != nil {
 		panic(err)
 	}
@@ -216,7 +222,7 @@ func TestThousandsOfCallsAndTheTwoLedgersAgreeToTheLastDigit(t *testing.T) {
 		calls = 30
 	}
 	r := startProgram(t, startFake(t))
-	r.traffic(16, calls, 1)
+	traffic(r.proxyURL(), 16, calls, 1)
 	r.requireLedgersAgree(60 * time.Second)
 	if bills := len(r.fake.Ledger()); !testing.Short() {
 		assert.Greater(t, bills, 1000, "the test means something")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -70,12 +71,15 @@ func main() {
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, e *env, args []string) int {
 	name := "serve"
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
-		name, args = args[0], args[1:]
-	}
-	if name == "help" || name == "serve" && len(args) == 1 && (args[0] == "--help" || args[0] == "-h") && len(os.Args) > 1 && os.Args[1] != "serve" {
+	switch {
+	case len(args) == 0:
+	case args[0] == "help" || args[0] == "--help" || args[0] == "-h":
 		usage(e.stdout)
 		return exitOK
+	case args[0] == "--version":
+		name, args = "version", nil
+	case !strings.HasPrefix(args[0], "-"):
+		name, args = args[0], args[1:]
 	}
 	for _, c := range commands() {
 		if c.name == name {

@@ -43,6 +43,8 @@ type program struct {
 	cfg config.Config
 	log zerolog.Logger
 
+	listeners []func([]accounting.Posting) // of each change of the ledger, after its commit
+
 	registry  *prometheus.Registry
 	cluster   *private.Cluster // nil: DATABASE_URL is set
 	store     *postgres.Store
@@ -65,8 +67,9 @@ type program struct {
 
 // newProgram opens everything that a Bursar holds, in the order in which a
 // failure is cheapest. What was opened is closed again if a later step fails.
-func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger) (_ *program, err error) {
-	p := &program{cfg: cfg, log: log, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+// posted are told of each change of the ledger after its commit.
+func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) (_ *program, err error) {
+	p := &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -74,7 +77,7 @@ func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger) (_ *
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.listen, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
+		p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -92,6 +95,15 @@ func (p *program) listen(ctx context.Context) (err error) {
 	}
 	if p.adminListener, err = listener.Listen(ctx, "tcp", p.cfg.Admin.Addr); err != nil {
 		return fmt.Errorf("open the admin port (BURSAR_ADMIN_ADDR): %w", err)
+	}
+	return nil
+}
+
+// makeDataDir lets others pass through the data directory, since under root
+// the private Postgres runs as another user. What is in it is closed to them.
+func (p *program) makeDataDir(context.Context) error {
+	if err := os.MkdirAll(p.cfg.Data.Dir, 0o755); err != nil { //nolint:gosec // see above
+		return fmt.Errorf("make the data directory (BURSAR_DATA_DIR): %w", err)
 	}
 	return nil
 }
@@ -182,9 +194,9 @@ func (p *program) openAccounting(context.Context) error {
 	if err != nil {
 		return err
 	}
-	posted := spend.Add
+	p.listeners = append(p.listeners, spend.Add)
 	if p.cfg.Debug.CostTracking {
-		posted = func(postings []accounting.Posting) { spend.Add(postings); p.logPostings(postings) }
+		p.listeners = append(p.listeners, p.logPostings)
 	}
 	if p.keyring, err = settle.NewKeyring(settle.KeyringOptions{
 		Secret: secret, Vault: p.store, Registerer: p.registry, Logger: p.log}); err != nil {
@@ -209,7 +221,7 @@ func (p *program) openAccounting(context.Context) error {
 		Workers:     p.cfg.Settle.Workers, LookupTimeout: p.cfg.Settle.LookupTimeout,
 		VerifyRate: p.cfg.Settle.VerifyRate, VerifyMaxAge: p.cfg.Settle.VerifyMaxAge,
 		MaxBackoff: p.cfg.Settle.MaxBackoff, GiveUpAfter: p.cfg.Settle.GiveUpAfter,
-		Posted: posted, Registerer: p.registry, Logger: p.log}); err != nil {
+		Posted: p.posted, Registerer: p.registry, Logger: p.log}); err != nil {
 		return err
 	}
 	rejects, err := settle.NewRejects(filepath.Join(p.cfg.Data.Dir, "rejected", p.journal.Instance()+".jsonl"))
@@ -219,9 +231,16 @@ func (p *program) openAccounting(context.Context) error {
 	p.shipper, err = settle.NewShipper(settle.ShipperOptions{
 		Journal: p.journal, Recorder: p.recorder, Ledger: p.store,
 		BatchSize: p.cfg.Shipper.BatchSize, FlushInterval: p.cfg.Shipper.FlushInterval,
-		Posted: posted, Pending: p.settler.Wake, Reject: rejects.Add,
+		Posted: p.posted, Pending: p.settler.Wake, Reject: rejects.Add,
 		Registerer: p.registry, Logger: p.log})
 	return err
+}
+
+// posted tells everybody who wants to know of a change of the ledger.
+func (p *program) posted(postings []accounting.Posting) {
+	for _, listen := range p.listeners {
+		listen(postings)
+	}
 }
 
 // logPostings is DEBUG_COST_TRACKING: what each transaction did, by call.

@@ -127,15 +127,21 @@ func (c *Cluster) command(ctx context.Context, path string, args ...string) *exe
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TZ=UTC"}
 	cmd.SysProcAttr = c.account.process()
+	if c.account.switched && c.account.closedFolder(c.dir) != "" && passThrough(cmd.SysProcAttr) {
+		cmd.Dir = "/" // the capability is in force only once the program runs
+	}
 	return cmd
 }
+
+// passThrough is keepPassThrough; a test takes the capability away.
+var passThrough = keepPassThrough
 
 // explainExec says why a command could not be run. "Permission denied" has three
 // causes that look the same: it names the folder on the way that is closed to
 // the server's account, if there is one.
 func (c *Cluster) explainExec(cmd *exec.Cmd, err error) error {
 	if errors.Is(err, fs.ErrPermission) && c.account.switched {
-		for _, path := range []string{cmd.Dir, filepath.Dir(cmd.Path)} {
+		for _, path := range []string{c.dir, filepath.Dir(cmd.Path)} {
 			if folder := c.account.closedFolder(path); folder != "" {
 				return fmt.Errorf("postgres runs as uid %d, which may not enter the folder %s on the way to %s: allow it with chmod o+x %s, or choose another data directory",
 					c.account.uid, folder, path, folder)

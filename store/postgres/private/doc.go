@@ -33,7 +33,9 @@
 //
 // Postgres refuses to run as root. Under root it runs as the owner of the
 // existing data directory, else as postgres if there is such a user, else as
-// nobody (65534). That account must be able to reach Dir through its parents.
+// nobody (65534). Where the
+// parents of Dir are closed to that account, as /root is, the server keeps the
+// one capability of root's that lets it pass through them (Linux only).
 //
 // A data directory that exists is never deleted and never initialised again.
 package private

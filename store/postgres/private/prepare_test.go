@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,8 +92,22 @@ func TestAServerOffThePATHIsFound(t *testing.T) {
 	require.Contains(t, candidates(t.Context()), real)
 }
 
+func TestAFolderOfRootsIsNoObstacle(t *testing.T) {
+	onlyRoot(t)
+	closed := filepath.Dir(folder(t))
+	require.NoError(t, os.Chmod(closed, 0o700))
+	c, err := Start(t.Context(), Options{Dir: filepath.Join(closed, "postgres")})
+	require.NoError(t, err)
+	require.NoError(t, c.Stop(t.Context()))
+	c, err = Start(t.Context(), Options{Dir: filepath.Join(closed, "postgres")})
+	require.NoError(t, err, "the second start too")
+	require.NoError(t, c.Stop(t.Context()))
+}
+
 func TestAFolderClosedToTheServerIsNamed(t *testing.T) {
 	onlyRoot(t)
+	passThrough = func(*syscall.SysProcAttr) bool { return false } // as in a container without capabilities
+	t.Cleanup(func() { passThrough = keepPassThrough })
 	closed := filepath.Dir(folder(t))
 	require.NoError(t, os.Chmod(closed, 0o700))
 	_, err := Start(t.Context(), Options{Dir: filepath.Join(closed, "deeper", "postgres")})

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package private
+
+import "syscall"
+
+// keepPassThrough: there are no capabilities here.
+func keepPassThrough(*syscall.SysProcAttr) bool { return false }
