@@ -25,13 +25,16 @@ func modifyResponse(response *http.Response) error {
 		// Whatever the path: an answer with a generation id is a generation.
 		if !c.recorded && c.class.JobID == "" {
 			c.class.Billable = true
-			c.holdKey()
+			c.nameKey()
 		}
 		if c.class.JobID != "" {
 			c.event.GenerationID, _ = accounting.CleanTag(id)
 		} else {
 			c.identify(id)
 		}
+	}
+	if c.class.Billable || c.class.JobID != "" {
+		c.holdKey(response.StatusCode)
 	}
 	c.answered()
 	c.writer.own(response.Header)

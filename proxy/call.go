@@ -30,6 +30,7 @@ type call struct {
 	key        string // presented or injected; empty: none
 	writer     responseWriter
 	request    requestBody
+	gathered   []byte // the whole request body, if it was there at once
 
 	header     http.Header       // of the answer, once it is there
 	meter      *openrouter.Meter // nil: the answer is not metered
@@ -60,9 +61,19 @@ func (c *call) Value(key any) any {
 
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
-func (c *call) holdKey() {
+// nameKey puts the key's fingerprint on the event.
+func (c *call) nameKey() {
 	if c.key != "" {
-		c.event.KeyFingerprint = c.handler.opts.Keyring.Hold(c.key)
+		c.event.KeyFingerprint = accounting.Fingerprint(c.key)
+	}
+}
+
+// holdKey keeps the key with which the call's cost can be asked for. One that
+// OpenRouter refuses is not kept: a flood of them must not push out those that
+// are needed.
+func (c *call) holdKey(status int) {
+	if c.key != "" && status != http.StatusUnauthorized && status != http.StatusForbidden {
+		c.handler.opts.Keyring.Hold(c.key)
 	}
 }
 
@@ -70,6 +81,7 @@ func (c *call) holdKey() {
 // trouble does not stop the call: what the later events say stands alone.
 func (c *call) open() {
 	c.event.Kind = accounting.Opened
+	c.nameKey()
 	c.event.RequestedModel = c.request.model()
 	c.record()
 }

@@ -45,6 +45,13 @@ func TestACallBecomesOneClosedEventWithAllThatIsKnown(t *testing.T) {
 	assert.NotContains(t, fmt.Sprintf("%+v%s", g.recorder.events, g.logs), "sk-or-1")
 }
 
+func TestAKeyThatOpenRouterRefusesIsNotKept(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	g.post(chat, "{}", "Authorization", "Bearer wrong")
+	assert.Equal(t, accounting.Fingerprint("wrong"), g.recorder.last(t).KeyFingerprint)
+	assert.Empty(t, g.keys.held)
+}
+
 func TestTheIDIsRecordedBeforeTheClientSeesIt(t *testing.T) {
 	for name, inHeader := range map[string]bool{"header": true, "body only": false} {
 		t.Run(name, func(t *testing.T) {

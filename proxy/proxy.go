@@ -30,8 +30,9 @@ type Recorder interface {
 // Keyring holds the keys with which calls were made, so that their costs can
 // be asked for later.
 //
-// Hold is called once for each billable call, from many goroutines, and
-// returns the key's [accounting.Fingerprint].
+// Hold is called once for each billable call that OpenRouter did not refuse
+// for its key, from many goroutines, and returns the key's
+// [accounting.Fingerprint].
 type Keyring interface {
 	Hold(key string) (fingerprint string)
 }
@@ -98,9 +99,13 @@ func New(opts Options) (*Handler, error) {
 		h.purposes[purpose] = true
 	}
 	h.reverse = httputil.ReverseProxy{
-		Rewrite:        h.rewrite,
-		Transport:      timedTransport{opts.Transport},
-		FlushInterval:  -1, // also JSON trickles: OpenRouter sends white space while a model thinks
+		Rewrite:   h.rewrite,
+		Transport: timedTransport{opts.Transport},
+		// Streams, and answers of unknown length, are flushed at once whatever
+		// stands here. OpenRouter's JSON is one of the latter: it trickles white
+		// space while a model thinks. The rest waits this long for its end, and
+		// so goes out in one write instead of two.
+		FlushInterval:  time.Millisecond,
 		BufferPool:     newBufferPool(),
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   h.upstreamFailed,
@@ -190,9 +195,6 @@ func (h *Handler) forward(c *call, r *http.Request) {
 	c.Context, c.cancel = ctx, cancel
 	r = r.WithContext(c)
 	c.prepareBody(r)
-	if c.class.Billable {
-		c.holdKey()
-	}
 	h.metrics.inFlight.Inc()
 	stop := context.AfterFunc(client, c.clientLeft)
 	defer func() {

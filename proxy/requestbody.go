@@ -2,10 +2,8 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -58,6 +56,7 @@ func (c *call) prepareBody(r *http.Request) {
 	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
 		var complete bool
 		if head, complete = b.gather(int(r.ContentLength)); complete {
+			c.gathered = head
 			r.Body = io.NopCloser(bytes.NewReader(head))
 			// The transport may send the call again only where it has not
 			// written a byte of it; with an idempotency key it would also
@@ -98,10 +97,7 @@ func (b *requestBody) gather(size int) (head []byte, complete bool) {
 	}
 	head = head[:n]
 	b.scan(head)
-	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
-		// The client broke off; the streamed body will say so again.
-		return head, false
-	}
+	// An error other than the deadline will come again from the streamed body.
 	return head, n == size
 }
 

@@ -32,7 +32,8 @@ func NewClient(base *url.URL, transport http.RoundTripper) *Client {
 	return &Client{base: base, http: &http.Client{Transport: transport}, now: time.Now}
 }
 
-// Generation fetches the record of a generation with the key that made it.
+// Generation fetches the record of a generation with the key that made it. A
+// record without a total_cost has an unknown cost.
 //
 // Errors: *[accounting.LookupError] for an error status (404: not published
 // yet), otherwise the transport's.
@@ -40,9 +41,6 @@ func (c *Client) Generation(ctx context.Context, key, id string) (accounting.Gen
 	reading, err := c.get(ctx, key, "/api/v1/generation?id="+url.QueryEscape(id), nodeRecord)
 	if err != nil {
 		return accounting.Generation{}, fmt.Errorf("look up generation %s: %w", id, err)
-	}
-	if !reading.Usage.Cost.Known {
-		return accounting.Generation{}, fmt.Errorf("look up generation %s: the record has no total_cost", id)
 	}
 	return reading.generation(), nil
 }
