@@ -218,6 +218,8 @@ func (m *model) Kill(t *rapid.T) {
 func (m *model) PowerLoss(t *rapid.T) {
 	for _, s := range m.j.shards {
 		for _, c := range m.calls {
+			// What was acknowledged is not rescued from a failed sync.
+			c.mayRepeat = c.mayRepeat || c.acked && m.rewritten
 			if m.j.shardOf(c.id) != s || c.lsn[c.kind] == 0 || c.lsn[c.kind] <= s.syncedLSN {
 				continue
 			}
