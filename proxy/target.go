@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -60,6 +62,11 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	out.URL = h.target.url(c.requestURI, pr.In.URL)
 	out.Host = h.target.host
+	if c.gathered != nil {
+		// Out of ReverseProxy's wrapping, so that the transport sees a body in
+		// memory and sends it with the headers, in one write.
+		out.Body = io.NopCloser(bytes.NewReader(c.gathered))
+	}
 	out.Trailer = pr.In.Trailer // filled while the body is read, so the same map
 	for _, name := range forwardedHeaders {
 		if values, ok := pr.In.Header[name]; ok {
