@@ -21,7 +21,6 @@ type fakeRow struct {
 	queued   bool
 	verified bool
 	reason   string
-	lookedUp []time.Time
 }
 
 // fakeQueue keeps the promises of Queue and Leftovers.

@@ -24,7 +24,6 @@ type running struct {
 	*program
 	t    testing.TB
 	fake *openroutertest.Instance
-	logs *strings.Builder
 	stop func() error // idempotent
 }
 

@@ -67,7 +67,7 @@ func TestKillMinusNineLosesNoAcknowledgedAppend(t *testing.T) {
 	require.Greater(t, len(promised), 300)
 
 	j := mustOpen(t, Options{Dir: dir, Shards: 2, Logger: zerolog.Nop()})
-	require.EqualValues(t, 3, j.Stats().AdoptedInstances)
+	require.Equal(t, 3, j.Stats().AdoptedInstances)
 	got := map[accounting.RequestID]accounting.Kind{}
 	for _, e := range drainAndAck(t, j) {
 		got[e.ID] = e.Kind

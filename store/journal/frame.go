@@ -26,7 +26,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// ErrTooLarge: the event's text does not fit a frame (256 KiB). No event that
+// ErrTooLarge says that the event's text does not fit a frame (256 KiB). No event that
 // the proxy makes from bounded tags comes near it.
 var ErrTooLarge = errors.New("event is too large for the journal")
 

@@ -18,7 +18,7 @@ func dataSync(f *os.File) error {
 	var syncErr error
 	err = raw.Control(func(fd uintptr) {
 		for {
-			if syncErr = unix.Fdatasync(int(fd)); syncErr != syscall.EINTR {
+			if syncErr = unix.Fdatasync(int(fd)); !errors.Is(syncErr, syscall.EINTR) {
 				return
 			}
 		}

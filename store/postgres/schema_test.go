@@ -175,9 +175,9 @@ func TestRowsOfTheDefaultPartitionMoveBeforeTheirMonthIsAttached(t *testing.T) {
 	requireExactRollups(t, s)
 
 	// A partition that is attached has every index and constraint of the rest.
-	require.EqualValues(t, count1(t, s, `SELECT count(*) FROM pg_index WHERE indrelid = 'openrouter_usage_default'::regclass`),
+	require.Equal(t, count1(t, s, `SELECT count(*) FROM pg_index WHERE indrelid = 'openrouter_usage_default'::regclass`),
 		count1(t, s, `SELECT count(*) FROM pg_index WHERE indrelid = 'openrouter_usage_2026_11'::regclass`))
-	require.EqualValues(t, count1(t, s, `SELECT count(*) FROM pg_constraint WHERE conrelid = 'openrouter_usage_default'::regclass`),
+	require.Equal(t, count1(t, s, `SELECT count(*) FROM pg_constraint WHERE conrelid = 'openrouter_usage_default'::regclass`),
 		count1(t, s, `SELECT count(*) FROM pg_constraint WHERE conrelid = 'openrouter_usage_2026_11'::regclass`))
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestFreeEndpointsMakeNoGeneration(t *testing.T) {
 		"/api/v1/analytics/query":                 `{"metrics":["total_usage"]}`,
 	} {
 		response, answer := f.do(path, body)
-		if response.StatusCode != 200 || !json.Valid(answer) || response.Header.Get("X-Generation-Id") != "" {
+		if response.StatusCode != http.StatusOK || !json.Valid(answer) || response.Header.Get("X-Generation-Id") != "" {
 			t.Errorf("%s: %d %v %s", path, response.StatusCode, response.Header, answer)
 		}
 	}
@@ -32,7 +33,7 @@ func TestFreeEndpointsMakeNoGeneration(t *testing.T) {
 		"/api/v1/nowhere": "", "/api/v1//chat/completions": `{}`, "/v1/chat/completions": `{}`, "/": "",
 		"/api/v1/chat/completions": "", "/api/v1/generation?id=gen-unknown": "", "/api/v1/models/a/b/endpoints": "",
 	} {
-		if response, answer := f.do(path, body); response.StatusCode != 404 || !json.Valid(answer) {
+		if response, answer := f.do(path, body); response.StatusCode != http.StatusNotFound || !json.Valid(answer) {
 			t.Errorf("%s: %d %s", path, response.StatusCode, answer)
 		}
 	}
@@ -87,7 +88,7 @@ func TestKeysMayDoWhatTheirKindMay(t *testing.T) {
 		}
 	}
 	response, _ := f.do("/api/v1/messages", `{}`, "Authorization: ", "X-Api-Key: "+key)
-	if response.StatusCode != 200 {
+	if response.StatusCode != http.StatusOK {
 		t.Errorf("x-api-key: %d", response.StatusCode)
 	}
 }

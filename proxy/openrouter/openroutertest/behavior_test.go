@@ -130,7 +130,7 @@ func TestABehaviorShowsInTheStream(t *testing.T) {
 	for behavior, check := range shows {
 		t.Run(behavior, func(t *testing.T) {
 			response, body := f.behave(behavior, call.path, call.body)
-			if response.StatusCode != 200 {
+			if response.StatusCode != http.StatusOK {
 				t.Fatalf("status %d: %s", response.StatusCode, body)
 			}
 			check(t, string(body))
@@ -163,7 +163,7 @@ func TestChooseDecidesUnlessTheRequestDoes(t *testing.T) {
 func TestAnUnknownBehaviorIsRefusedByName(t *testing.T) {
 	f := start(t, openroutertest.Options{})
 	response, body := f.behave("crlf,misspelt", "/api/v1/chat/completions", `{}`)
-	if response.StatusCode != 400 || !bytes.Contains(body, []byte("misspelt")) {
+	if response.StatusCode != http.StatusBadRequest || !bytes.Contains(body, []byte("misspelt")) {
 		t.Errorf("%d %s", response.StatusCode, body)
 	}
 	for _, bad := range []string{"cost=abc", "cost=-1", "size=big", "delay=5", "crlf=1", "chunks", "600"} {
@@ -212,7 +212,7 @@ func TestErrorsComeInTheEndpointsEnvelopeAndAreNotBilled(t *testing.T) {
 		t.Errorf("402 comes with %v %s", response.Header, body)
 	}
 	response, body = f.behave("cloudflare", calls["chat"].path, calls["chat"].body)
-	if response.StatusCode != 403 || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || body[0] != '<' {
+	if response.StatusCode != http.StatusForbidden || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || body[0] != '<' {
 		t.Errorf("cloudflare: %d %v", response.StatusCode, response.Header)
 	}
 	response, _ = f.behave("500,error-id", calls["chat"].path, calls["chat"].body)
@@ -228,7 +228,7 @@ func TestAnErrorUnder200IsBilledZero(t *testing.T) {
 	for name, call := range calls {
 		f := start(t, openroutertest.Options{})
 		response, body := f.behave("error-first", call.path, call.body)
-		if bill := f.only(); response.StatusCode != 200 || !bill.Cost.IsZero() || bill.ID != response.Header.Get("X-Generation-Id") {
+		if bill := f.only(); response.StatusCode != http.StatusOK || !bill.Cost.IsZero() || bill.ID != response.Header.Get("X-Generation-Id") {
 			t.Errorf("%s: status %d, bill %+v", name, response.StatusCode, bill)
 		}
 		if !bytes.Contains(body, []byte(`error`)) {
@@ -241,7 +241,7 @@ func TestABlankAnswerIsBilledZero(t *testing.T) {
 	for name, want := range map[string]string{"chat": ".", "chat stream": ": OPENROUTER PROCESSING"} {
 		f := start(t, openroutertest.Options{})
 		response, body := f.behave("blank", calls[name].path, calls[name].body)
-		if got := string(bytes.TrimSpace(body)); response.StatusCode != 200 || got != want {
+		if got := string(bytes.TrimSpace(body)); response.StatusCode != http.StatusOK || got != want {
 			t.Errorf("%s: %d %q", name, response.StatusCode, got)
 		}
 		if bill := f.only(); !bill.Cost.IsZero() || bill.ID != response.Header.Get("X-Generation-Id") {
@@ -257,13 +257,13 @@ func TestFreeEndpointsCanFailToo(t *testing.T) {
 		}
 		return openroutertest.Behavior{}
 	}})
-	if response, _ := f.do("/api/v1/models", ""); response.StatusCode != 503 {
+	if response, _ := f.do("/api/v1/models", ""); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("models: %d", response.StatusCode)
 	}
-	if response, _ := f.do("/api/v1/credits", ""); response.StatusCode != 200 {
+	if response, _ := f.do("/api/v1/credits", ""); response.StatusCode != http.StatusOK {
 		t.Errorf("credits: %d", response.StatusCode)
 	}
-	if response, _ := f.behave("502,html", "/api/v1/messages/count_tokens", "{}"); response.StatusCode != 502 {
+	if response, _ := f.behave("502,html", "/api/v1/messages/count_tokens", "{}"); response.StatusCode != http.StatusBadGateway {
 		t.Errorf("count_tokens: %d", response.StatusCode)
 	}
 	if _, err := f.client.Do(f.request(t.Context(), "/api/v1/key", "", "X-Fake-Behavior: cut-before-headers")); err == nil {

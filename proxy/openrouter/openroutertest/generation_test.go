@@ -3,6 +3,7 @@ package openroutertest_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -172,7 +173,7 @@ func TestAMultipartTranscriptionNamesItsModel(t *testing.T) {
 		"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n" + strings.Repeat("x", 40000) + "\r\n--b--\r\n"
 	response, body := f.do("/api/v1/audio/transcriptions", form, "Content-Type: multipart/form-data; boundary=b")
 	bill := f.only()
-	if response.StatusCode != 200 || bill.Model != "openai/whisper-large-v3" || !bill.Cost.Equal(amount(t, "0.00009249999999999")) {
+	if response.StatusCode != http.StatusOK || bill.Model != "openai/whisper-large-v3" || !bill.Cost.Equal(amount(t, "0.00009249999999999")) {
 		t.Errorf("%d %s: %+v", response.StatusCode, body, bill)
 	}
 }

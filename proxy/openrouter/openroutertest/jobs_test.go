@@ -2,6 +2,7 @@ package openroutertest_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func TestAVideoIsPolledUntilItsCostIsTold(t *testing.T) {
 	f := start(t, openroutertest.Options{})
 	response, body := f.do("/api/v1/videos", video)
 	id, generation := fmt.Sprint(dig(t, body, "id")), fmt.Sprint(dig(t, body, "generation_id"))
-	if response.StatusCode != 202 || dig(t, body, "status") != "pending" || response.Header.Get("X-Generation-Id") != generation {
+	if response.StatusCode != http.StatusAccepted || dig(t, body, "status") != "pending" || response.Header.Get("X-Generation-Id") != generation {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	if polling := fmt.Sprint(dig(t, body, "polling_url")); polling != f.URL+"/api/v1/videos/"+id {
@@ -37,7 +38,7 @@ func TestAVideoIsPolledUntilItsCostIsTold(t *testing.T) {
 	if response, _ := f.do("/api/v1/videos/"+id+"/content", ""); response.Header.Get("Content-Type") != "video/mp4" {
 		t.Errorf("content %v", response.Header)
 	}
-	if response, _ := f.do("/api/v1/videos/"+id, "", "Authorization: Bearer sk-or-another"); response.StatusCode != 404 {
+	if response, _ := f.do("/api/v1/videos/"+id, "", "Authorization: Bearer sk-or-another"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("another key sees %d", response.StatusCode)
 	}
 }
@@ -74,7 +75,7 @@ func TestABatchIsOneBillAtHalfThePrice(t *testing.T) {
 	f := start(t, openroutertest.Options{})
 	response, body := f.behave("chunks=10", "/api/beta/batches", batch)
 	id := fmt.Sprint(dig(t, body, "id"))
-	if response.StatusCode != 202 || dig(t, body, "status") != "validating" || dig(t, body, "usage") != nil {
+	if response.StatusCode != http.StatusAccepted || dig(t, body, "status") != "validating" || dig(t, body, "usage") != nil {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	for range 3 {
@@ -97,7 +98,7 @@ func TestABatchIsOneBillAtHalfThePrice(t *testing.T) {
 func TestABatchMustNameItsModelBeforeItsRequests(t *testing.T) {
 	f := start(t, openroutertest.Options{})
 	reordered := `{"requests":[{"custom_id":"a","body":{}}],"endpoint":"/v1/chat/completions","model":"m"}`
-	if response, body := f.do("/api/beta/batches", reordered); response.StatusCode != 400 || len(f.Ledger()) != 0 {
+	if response, body := f.do("/api/beta/batches", reordered); response.StatusCode != http.StatusBadRequest || len(f.Ledger()) != 0 {
 		t.Errorf("%d %s", response.StatusCode, body)
 	}
 }

@@ -1,6 +1,7 @@
 package openroutertest_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestEveryAnswerTellsWhatTheLedgerHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, openroutertest.Options{})
 			response, body := f.do(call.path, call.body)
-			if response.StatusCode != 200 {
+			if response.StatusCode != http.StatusOK {
 				t.Fatalf("status %d: %s", response.StatusCode, body)
 			}
 			id, told := told(t, response, body)

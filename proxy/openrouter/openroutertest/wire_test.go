@@ -208,7 +208,7 @@ func TestEchoTellsWhatArrived(t *testing.T) {
 				t.Errorf("%s: no %s in %s", name, part, answer)
 			}
 		}
-		if response.StatusCode != 418 || len(response.Header["X-A"]) != 2 || response.Trailer.Get("X-T") != "3" {
+		if response.StatusCode != http.StatusTeapot || len(response.Header["X-A"]) != 2 || response.Trailer.Get("X-T") != "3" {
 			t.Errorf("%s: %d %v %v", name, response.StatusCode, response.Header, response.Trailer)
 		}
 	}
@@ -219,7 +219,7 @@ func TestEchoMirrorsABody(t *testing.T) {
 	if response, body := f.do("/echo?mirror=1", "a\r\nb", "Content-Type: text/x"); string(body) != "a\r\nb" || response.Header.Get("Content-Type") != "text/x" {
 		t.Errorf("%v %q", response.Header, body)
 	}
-	if response, body := f.do("/echo?body=", "a"); len(body) != 0 || response.StatusCode != 200 {
+	if response, body := f.do("/echo?body=", "a"); len(body) != 0 || response.StatusCode != http.StatusOK {
 		t.Errorf("%d %q", response.StatusCode, body)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,7 +58,7 @@ func Main(m interface{ Run() int }) int {
 	defer shared.mu.Unlock()
 	if shared.server != nil {
 		if err := shared.server.remove(); err != nil {
-			fmt.Println("postgrestest:", err)
+			fmt.Fprintln(os.Stderr, "postgrestest:", err)
 			code = max(code, 1)
 		}
 		shared.server = nil
