@@ -32,6 +32,7 @@ func demo(ctx context.Context, e *env, cfg config.Config) error {
 	cfg.Upstream.APIKey = config.NewSecret("sk-or-demo")
 	cfg.Proxy.ClientTokens = nil
 	cfg.Database.URL = config.Secret{}
+	cfg.Proxy.DisconnectGrace = 200 * time.Millisecond // so that some costs have to be asked for
 	cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "demo")
 
 	till := &till{out: e.stdout, fake: fake}

@@ -81,7 +81,7 @@ func (s *sampleCampaign) next(ctx context.Context) (request *http.Request, leave
 	header.Set("X-Platform", []string{"instantly", "heyreach"}[s.random.IntN(2)])
 	if s.random.IntN(3) == 0 {
 		// A call that takes its time, so that a client can leave in the middle.
-		header.Set("X-Fake-Behavior", "slow")
+		header.Set("X-Fake-Behavior", "chunks=60,interval=50ms")
 		if s.random.IntN(2) == 0 {
 			leave = time.Duration(200+s.random.IntN(600)) * time.Millisecond
 		}
