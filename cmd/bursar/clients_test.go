@@ -110,6 +110,7 @@ type clientRig struct {
 }
 
 func startClientRig(t testing.TB) *clientRig {
+	t.Helper()
 	rig := &clientRig{t: t, toDirect: new(arrivals), toFake: new(arrivals)}
 	fake := func(a *arrivals) *openroutertest.Instance {
 		return startFake(t, func(o *openroutertest.Options) {
@@ -122,8 +123,9 @@ func startClientRig(t testing.TB) *clientRig {
 }
 
 // requireTransparentAndBooked checks, after the clients have run, that
-// OpenRouter got the same requests either way, and that Bursar's ledger is
-// OpenRouter's bill, row by row, for whom the tags say.
+// OpenRouter got the same requests either way (so no tag, since none is sent
+// without Bursar), and that Bursar's ledger is OpenRouter's bill, row by row,
+// for whom the tags say.
 func (rig *clientRig) requireTransparentAndBooked() {
 	rig.t.Helper()
 	idle, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -173,7 +175,7 @@ func (rig *clientRig) requireRows() {
 		require.NoError(c, err)
 		var got []string
 		for _, row := range page.Rows {
-			got = append(got, fmt.Sprintf("%s: %s: %s, cost known: %t", *row.CampaignID, *row.EmailID, row.Status, row.CostUSD != nil))
+			got = append(got, fmt.Sprintf("%s: %s: %s, cost known: %t", orNull(row.CampaignID), orNull(row.EmailID), row.Status, row.CostUSD != nil))
 		}
 		slices.Sort(got)
 		require.Equal(c, want, got)
@@ -185,17 +187,25 @@ func (rig *clientRig) requireRows() {
 
 // requireClientRow checks what a row says beside its cost.
 func requireClientRow(t require.TestingT, row *accounting.UsageRow) {
-	name := *row.CampaignID + ": " + *row.EmailID
+	client, scenario := orNull(row.CampaignID), orNull(row.EmailID)
+	name := client + ": " + scenario
 	tags := accounting.Tags{
-		LeadID: *row.LeadID, SequenceID: *row.SequenceID, Purpose: *row.Purpose, Platform: *row.Platform,
-		LeadValue: *row.LeadValue, Metadata: row.Metadata,
+		LeadID: orNull(row.LeadID), SequenceID: orNull(row.SequenceID), Purpose: orNull(row.Purpose),
+		Platform: orNull(row.Platform), LeadValue: orNull(row.LeadValue), Metadata: row.Metadata,
 	}
 	require.Equal(t, clientTags, tags, name)
-	require.Equal(t, accounting.Fingerprint("sk-or-v1-"+*row.CampaignID), *row.KeyFingerprint, name)
+	require.Equal(t, accounting.Fingerprint("sk-or-v1-"+client), orNull(row.KeyFingerprint), name)
 	require.NotNil(t, row.RequestedModel, name)
-	if strings.Contains(*row.EmailID, "abort") {
+	if strings.Contains(scenario, "abort") {
 		require.True(t, row.Cancelled != nil && *row.Cancelled, "%s: the client left", name)
 	}
+}
+
+func orNull(text *string) string {
+	if text == nil {
+		return "NULL"
+	}
+	return *text
 }
 
 // of is the number of requests of one client.
@@ -247,6 +257,7 @@ func needNode(t testing.TB) string {
 // runNode runs the scenarios of one client, each directly and through Bursar.
 // The environment is a bare one: clients read their own variables from it.
 func (rig *clientRig) runNode(t testing.TB, node, file string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "--test-reporter=spec", file)

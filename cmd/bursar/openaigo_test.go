@@ -173,6 +173,7 @@ func goAnswers() []goScenario {
 		{name: "responses", play: playResponse, check: requireText},
 		{name: "responses, streamed", play: playResponseStream, check: requireText},
 		{name: "embeddings", play: playEmbedding, check: func(t *testing.T, s *goSeen) {
+			t.Helper()
 			require.Empty(t, s.Error)
 			require.Contains(t, s.Whole, `"embedding":[`)
 		}},
@@ -180,12 +181,14 @@ func goAnswers() []goScenario {
 }
 
 func requireText(t *testing.T, s *goSeen) {
+	t.Helper()
 	require.Empty(t, s.Error)
 	require.NotEmpty(t, s.Text)
 	require.Contains(t, cmp.Or(s.Whole, strings.Join(s.Chunks, "\n")), `"cost":`)
 }
 
 func requireToolCall(t *testing.T, s *goSeen) {
+	t.Helper()
 	require.Empty(t, s.Error)
 	require.Equal(t, []string{`weather{"city":"Zürich","days":7}`}, s.Calls)
 }
@@ -232,6 +235,7 @@ func goFailures() []goScenario {
 	var all []goScenario
 	for _, status := range []int{400, 401, 402, 429, 500} {
 		check := func(t *testing.T, s *goSeen) {
+			t.Helper()
 			require.NotNil(t, s.Failure, s.Error)
 			require.Equal(t, status, s.Failure.Status)
 			require.NotEmpty(t, s.Failure.Message)
@@ -252,6 +256,7 @@ func goFailures() []goScenario {
 		all = append(all, goScenario{name: "chat, streamed, " + what, behavior: behavior,
 			play: func(c *goCall) { c.stream(c.params(), 0, nil) },
 			check: func(t *testing.T, s *goSeen) {
+				t.Helper()
 				require.NotEmpty(t, s.Error)
 				require.Greater(t, len(s.Chunks), 2)
 			}})
@@ -261,7 +266,10 @@ func goFailures() []goScenario {
 
 // goDepartures are the streams that the client leaves in the middle.
 func goDepartures() []goScenario {
-	three := func(t *testing.T, s *goSeen) { require.Len(t, s.Chunks, 3) }
+	three := func(t *testing.T, s *goSeen) {
+		t.Helper()
+		require.Len(t, s.Chunks, 3)
+	}
 	return []goScenario{
 		{name: "abort in the middle by its context", behavior: "stops-on-abort,chunks=60,interval=100ms", check: three,
 			play: func(c *goCall) {
