@@ -300,6 +300,7 @@ func TestClientsInGoSeeWithBursarWhatTheySeeWithoutIt(t *testing.T) {
 
 // run plays the scenario at one address, with tags if that is Bursar's.
 func (s *goScenario) run(t *testing.T, base string, tagged bool) *goSeen {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	opts := []option.RequestOption{option.WithAPIKey("sk-or-v1-" + goClient), option.WithMaxRetries(0)}
@@ -349,6 +350,7 @@ var (
 // plain is what was seen as text, without what a server draws afresh for each
 // answer. Ids are numbered, so that it still shows where one repeats.
 func (s *goSeen) plain(t *testing.T, throughBursar bool) string {
+	t.Helper()
 	headers := []map[string]string{s.Header}
 	if s.Failure != nil {
 		headers = append(headers, s.Failure.Header)
@@ -371,6 +373,7 @@ func (s *goSeen) plain(t *testing.T, throughBursar bool) string {
 // plainHeader takes Bursar's own headers out, which must be there if and only
 // if the answer came through it, and the values that are always fresh.
 func plainHeader(t *testing.T, header map[string]string, throughBursar bool) {
+	t.Helper()
 	if header == nil {
 		return
 	}
