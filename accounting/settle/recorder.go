@@ -1,9 +1,11 @@
 package settle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -21,18 +23,24 @@ type Appender interface {
 
 // RecorderOptions configure a [Recorder].
 type RecorderOptions struct {
-	Journal    Appender
-	Overflow   int // events kept in memory while the journal fails; 0: 10,000
-	Registerer prometheus.Registerer
-	Logger     zerolog.Logger
+	Journal Appender
+	// Ledger takes the opening of a call that the journal did not take: the
+	// call then waits for Postgres before it is sent. May be nil.
+	Ledger      Ledger
+	OpenTimeout time.Duration // how long it waits at the most; 0: 2 s
+	Overflow    int           // events kept in memory while the journal fails; 0: 10,000
+	Registerer  prometheus.Registerer
+	Logger      zerolog.Logger
 }
 
 // Recorder takes the proxy's events. They go into the journal; while that
 // fails, they go into a bounded queue in memory, from which the [Shipper] takes
 // them straight to Postgres.
 type Recorder struct {
-	journal  Appender
-	overflow *overflow
+	journal     Appender
+	ledger      Ledger
+	openTimeout time.Duration
+	overflow    *overflow
 
 	appendErrors prometheus.Counter
 	lost         prometheus.Counter
@@ -51,10 +59,15 @@ func NewRecorder(o RecorderOptions) (*Recorder, error) {
 	if o.Overflow == 0 {
 		o.Overflow = 10_000
 	}
+	if o.OpenTimeout == 0 {
+		o.OpenTimeout = 2 * time.Second
+	}
 	factory := promauto.With(o.Registerer)
 	r := &Recorder{
-		journal:  o.Journal,
-		overflow: newOverflow(o.Overflow),
+		journal:     o.Journal,
+		ledger:      o.Ledger,
+		openTimeout: o.OpenTimeout,
+		overflow:    newOverflow(o.Overflow),
 		appendErrors: factory.NewCounter(prometheus.CounterOpts{
 			Name: "bursar_journal_append_errors_total",
 			Help: "Events that the journal did not take.",
@@ -76,8 +89,9 @@ func NewRecorder(o RecorderOptions) (*Recorder, error) {
 // Record records one step of a call. It keeps no reference to e and is safe for
 // concurrent use.
 //
-// Only for an Opened event does it return an error: that call has not been sent
-// and can still be refused. Later ones cannot be taken back, so their trouble
+// An Opened event that the journal does not take waits for its row in Postgres.
+// Only where that fails too is there an error: the call has not been sent and
+// can still be refused. Later ones cannot be taken back, so their trouble
 // is never the caller's: such an event waits in memory instead. If there are
 // too many of those it is counted as lost, though a call whose Opened (or
 // Identified) reached the disk will be found there at the next start.
@@ -88,10 +102,13 @@ func (r *Recorder) Record(e *accounting.Event) error {
 		return nil
 	}
 	r.appendErrors.Inc()
-	if e.Kind == accounting.Opened {
-		return fmt.Errorf("record the opening of call %s: %w", e.ID, err)
-	}
 	r.appending.failed(err)
+	if e.Kind == accounting.Opened {
+		if ledgerErr := r.openInLedger(e); ledgerErr != nil {
+			return fmt.Errorf("record the opening of call %s: %w", e.ID, errors.Join(err, ledgerErr))
+		}
+		return nil
+	}
 	kept := *e
 	if e.Kind == accounting.Identified {
 		if e.GenerationID == "" && e.JobID == "" {
@@ -109,4 +126,18 @@ func (r *Recorder) Record(e *accounting.Event) error {
 	r.lost.Inc()
 	r.losing.failed(err)
 	return nil
+}
+
+// openInLedger makes the row that a crash right now would leave; the call's
+// Closed completes it.
+func (r *Recorder) openInLedger(e *accounting.Event) error {
+	if r.ledger == nil {
+		return errors.New("there is no database to take it instead")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.openTimeout)
+	defer cancel()
+	row := *e
+	row.Kind = accounting.Interrupted
+	_, err := r.ledger.Ship(ctx, []accounting.Event{row})
+	return err
 }

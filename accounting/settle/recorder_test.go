@@ -45,6 +45,28 @@ func TestOnlyTheTroubleOfAnOpenedEventIsTheCallers(t *testing.T) {
 	assert.Equal(t, 1, log.lines("no more trouble with appending"))
 }
 
+func TestACallTheJournalDoesNotOpenWaitsForItsRowInPostgres(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		j, ledger, log := newFakeJournal(), newFakeLedger(), new(logBook)
+		r, err := NewRecorder(RecorderOptions{Journal: j, Ledger: ledger, Registerer: prometheus.NewRegistry(), Logger: log.logger()})
+		require.NoError(t, err)
+		j.appendErr = errDisk
+		opened := closed("")
+		opened.Kind = accounting.Opened
+		ledger.takes = 100 * time.Millisecond
+		began := time.Now()
+		require.NoError(t, r.Record(opened))
+		assert.Equal(t, 100*time.Millisecond, time.Since(began), "it waits for the commit")
+		assert.Equal(t, accounting.Interrupted, ledger.recorded()[opened.ID].Kind, "what a crash right now would leave")
+
+		ledger.err = errors.New("no route to host")
+		opened.ID = newID()
+		err = r.Record(opened)
+		require.ErrorIs(t, err, errDisk)
+		assert.ErrorContains(t, err, "no route to host")
+	})
+}
+
 func TestAnEventTheJournalDoesNotTakeReachesPostgresFromMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newShipping(t, nil)

@@ -204,7 +204,7 @@ func (p *program) openAccounting(context.Context) error {
 	}
 	p.keyring.Hold(p.cfg.Upstream.APIKey.Reveal())
 	if p.recorder, err = settle.NewRecorder(settle.RecorderOptions{
-		Journal: p.journal, Registerer: p.registry, Logger: p.log}); err != nil {
+		Journal: p.journal, Ledger: p.store, Registerer: p.registry, Logger: p.log}); err != nil {
 		return err
 	}
 	upstream, err := url.Parse(p.cfg.Upstream.URL)
