@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -247,6 +249,37 @@ func TestHTTP2InAndOut(t *testing.T) {
 	e := g.recorder.last(t)
 	assert.Equal(t, "gen-h2", e.GenerationID)
 	assert.Equal(t, "m", e.RequestedModel)
+}
+
+func TestTLSWithHTTP2In(t *testing.T) {
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer certified.Close()
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, "gen-tls", "0.5") })
+	server := NewServer(g.front.Handler, ServerOptions{Certificate: &certified.TLS.Certificates[0], Logger: zerolog.Nop()})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- server.ServeTLS(listener, "", "") }()
+	transport := certified.Client().Transport.(*http.Transport).Clone()
+	transport.ForceAttemptHTTP2 = true
+	for _, h2 := range []bool{true, false} {
+		if !h2 {
+			transport = certified.Client().Transport.(*http.Transport).Clone()
+			transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		}
+		client := &http.Client{Transport: transport}
+		response, err := client.Post("https://"+listener.Addr().String()+chat, "application/json", strings.NewReader(`{"model":"m"}`))
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		response.Body.Close()
+		assert.Equal(t, h2, response.ProtoMajor == 2)
+		assert.Contains(t, string(body), "gen-tls")
+		assert.Equal(t, "m", g.recorder.last(t).RequestedModel)
+		transport.CloseIdleConnections()
+	}
+	require.NoError(t, server.Close())
+	<-served
 }
 
 func TestAnUploadReachesTheUpstreamWhileItIsSent(t *testing.T) {

@@ -113,23 +113,12 @@ func answerMember(key []byte) (node, field) {
 	return nodeSkip, noField
 }
 
-// responseMember: the response object inside an event of /responses.
+// responseMember: the response object inside an event of /responses, which is
+// what the top level of an answer without a stream is.
 func responseMember(key []byte) (node, field) {
 	switch string(key) {
-	case "id":
-		return nodeSkip, fieldID
-	case "model":
-		return nodeSkip, fieldModel
-	case "provider":
-		return nodeSkip, fieldProvider
-	case "status":
-		return nodeSkip, fieldStatus
-	case "usage":
-		return nodeUsage, noField
-	case "error":
-		return nodeError, fieldErrorString
-	case "incomplete_details":
-		return nodeIncomplete, noField
+	case "id", "model", "provider", "status", "usage", "error", "incomplete_details":
+		return answerMember(key)
 	}
 	return nodeSkip, noField
 }
