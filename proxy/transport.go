@@ -76,7 +76,9 @@ func neverSent(err error) bool {
 // 32 kB for each answer.
 type bufferPool struct{ pool sync.Pool }
 
-const copyBuffer = 32 << 10
+// copyBuffer is held by every open stream, whose events have a few hundred
+// bytes: at 32 kB a thousand streams would hold 24 MB more for nothing.
+const copyBuffer = 8 << 10
 
 func newBufferPool() *bufferPool {
 	return &bufferPool{sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
