@@ -41,6 +41,10 @@ func validInstance(name string) bool {
 	return name != "" && name != quarantineDir && name != lockFileName && len(name) <= 128
 }
 
+// instanceDir reports whether a directory of that name is an instance's, of a
+// living process or a former one.
+func instanceDir(name string) bool { return validInstance(strings.Replace(name, formerMark, "-", 1)) }
+
 // begin makes this process's directory and takes its lock.
 func (j *Journal) begin() error {
 	if err := j.fs.MkdirAll(j.dir); err != nil {
@@ -69,10 +73,12 @@ func (j *Journal) begin() error {
 // lockDir takes the lock of the directory of all instances, which whoever makes,
 // adopts or removes one of them holds: so nobody sees a directory whose maker
 // has not locked it yet.
-func (j *Journal) lockDir() (unlock func(), err error) {
-	path := filepath.Join(j.dir, lockFileName)
+func (j *Journal) lockDir() (unlock func(), err error) { return lockDirectory(j.fs, j.dir) }
+
+func lockDirectory(fsys FS, dir string) (unlock func(), err error) {
+	path := filepath.Join(dir, lockFileName)
 	for deadline := time.Now().Add(dirLockWait); ; time.Sleep(5 * time.Millisecond) {
-		lock, err := j.fs.Lock(path)
+		lock, err := fsys.Lock(path)
 		if err == nil {
 			return func() { _ = lock.Close() }, nil
 		}
@@ -155,7 +161,7 @@ func (j *Journal) Adopt() (int, error) {
 	n := 0
 	var errs []error
 	for _, name := range names {
-		if name == j.name || !validInstance(strings.Replace(name, formerMark, "-", 1)) {
+		if name == j.name || !instanceDir(name) {
 			continue
 		}
 		ok, err := j.adopt(filepath.Join(j.dir, name))

@@ -18,6 +18,9 @@ type FS interface {
 	// Open opens a file for reading.
 	Open(path string) (File, error)
 	Rename(from, to string) error
+	// Link gives a file a second name. It is content if the second name is
+	// that file's already.
+	Link(from, to string) error
 	// Remove removes a file or an empty directory.
 	Remove(path string) error
 	// SyncDir makes what was created and renamed in dir durable.

@@ -26,6 +26,19 @@ func (osFS) MkdirAll(dir string) error    { return os.MkdirAll(dir, dirMode) }
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 func (osFS) Remove(path string) error     { return os.Remove(path) }
 
+func (osFS) Link(from, to string) error {
+	err := os.Link(from, to)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	one, errOne := os.Stat(from)
+	other, errOther := os.Stat(to)
+	if errOne == nil && errOther == nil && os.SameFile(one, other) {
+		return nil
+	}
+	return err
+}
+
 func (osFS) ReadDir(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	names := make([]string, 0, len(entries))

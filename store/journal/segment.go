@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"time"
@@ -103,14 +105,23 @@ func (j *Journal) quarantine(seg *segment) error {
 	if err := j.fs.MkdirAll(dir); err != nil {
 		return err
 	}
-	instance := filepath.Base(filepath.Dir(seg.path))
-	to := filepath.Join(dir, instance+"-"+seg.segmentName.String()+damagedSuffix)
+	to := filepath.Join(dir, asideName(seg.path))
 	if err := j.fs.Rename(seg.path, to); err != nil {
+		return err
+	}
+	// A repair that died may have given the file its name there already, and
+	// rename(2) does nothing where both names are of one file.
+	if err := j.fs.Remove(seg.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	j.count.quarantined.Add(1)
 	j.log.Warn().Str("segment", seg.path).Str("to", to).Msg("damaged journal segment set aside")
 	return nil
+}
+
+// asideName is the name in the quarantine of a segment file.
+func asideName(path string) string {
+	return filepath.Base(filepath.Dir(path)) + "-" + filepath.Base(path) + damagedSuffix
 }
 
 // frameRef is where a frame lies.
