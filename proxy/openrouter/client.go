@@ -76,10 +76,21 @@ func (r *Reading) generation() accounting.Generation {
 	}
 }
 
-// get fetches one document and reads it with the same scanner as the meter,
-// after it has proved to be whole: a record cut off in the middle of a number
-// must not become another number.
+// get fetches one document and reads it with the same scanner as the meter.
 func (c *Client) get(ctx context.Context, key, path string, root node) (*Reading, error) {
+	body, err := c.fetch(ctx, key, path)
+	if err != nil {
+		return nil, err
+	}
+	reading := new(Reading)
+	scan := scanner{out: reading, root: root}
+	scan.Write(body)
+	return reading, nil
+}
+
+// fetch gets one JSON document, and only a whole one: a record cut off in the
+// middle of a number must not become another number.
+func (c *Client) fetch(ctx context.Context, key, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(c.base.String(), "/")+path, nil)
 	if err != nil {
 		return nil, err
@@ -104,10 +115,7 @@ func (c *Client) get(ctx context.Context, key, path string, root node) (*Reading
 	if !json.Valid(body) {
 		return nil, errors.New("the record is not JSON")
 	}
-	reading := new(Reading)
-	scan := scanner{out: reading, root: root}
-	scan.Write(body)
-	return reading, nil
+	return body, nil
 }
 
 // retryAfter reads both forms of the header: seconds, and a date.
