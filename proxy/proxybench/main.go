@@ -61,7 +61,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{also: map[string]string{}}
 	flags := flag.NewFlagSet("proxybench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.rounds, "rounds", 0, "rounds of which the medians are taken (default 4, with -quick 2)")
+	flags.IntVar(&o.rounds, "rounds", 0, "rounds of which the medians are taken (default 3, with -quick 2)")
 	flags.BoolVar(&o.quick, "quick", false, "a run of a minute or two, too short for figures to be quoted")
 	only := flags.String("only", "", "comma list of contenders ("+strings.Join(contenderNames, ", ")+"), upstreams ("+
 		strings.Join(protocolNames, ", ")+") and loads ("+strings.Join(loadNames, ", ")+") to keep; of a kind that is not named all are")
@@ -87,7 +87,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.rounds < 0 {
 		return o, fmt.Errorf("-rounds %d: want 1 or more", o.rounds)
 	}
-	standard := 4
+	standard := 3
 	o.window = time.Second
 	if o.quick {
 		standard, o.window = 2, 400*time.Millisecond
