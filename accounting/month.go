@@ -24,8 +24,8 @@ type ClosedMonth struct {
 	Month             Month     `json:"month"`
 	OpenRouterCostUSD Amount    `json:"openrouter_cost_usd"` // the closed figure
 	TotalCostEUR      Amount    `json:"total_cost_eur"`      // with the fixed costs
-	OpenCalls         int64     `json:"open_calls"`          // whose cost was not known at the close
-	UnverifiedCalls   int64     `json:"unverified_calls"`    // whose cost was not confirmed at the close
+	OpenCalls         int64     `json:"open_calls"`          // whose cost is not known yet
+	UnverifiedCalls   int64     `json:"unverified_calls"`    // whose cost is not confirmed yet
 	ClosedAt          time.Time `json:"closed_at"`
 	ClosedBy          string    `json:"closed_by"`
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,18 +79,38 @@ func (s *Store) postMonths(ctx context.Context, tx pgx.Tx, d *deltas) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	years, months, costs := make([]int32, len(keys)), make([]int32, len(keys)), make([]decimal.Decimal, len(keys))
-	for i, k := range keys {
-		years[i], months[i], costs[i] = int32(k.year), int32(k.month), d.months[k]
+	open, err := s.addToMonths(ctx, tx, keys, d.months)
+	if err != nil || len(open) == len(keys) {
+		return err
 	}
-	_, err := tx.Exec(ctx, `-- name: monthly_costs_post
+	late := slices.DeleteFunc(d.costs, func(c costChange) bool { return open[c.month] })
+	return s.bookCorrections(ctx, tx, late)
+}
+
+// addToMonths adds costs to the months that are open, and returns which of
+// keys those were. The others are locked by it all the same, so none is closed
+// or opened under our hands.
+func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, costs map[monthKey]decimal.Decimal) (map[monthKey]bool, error) {
+	years, months, amounts := make([]int32, len(keys)), make([]int32, len(keys)), make([]decimal.Decimal, len(keys))
+	for i, k := range keys {
+		years[i], months[i], amounts[i] = int32(k.year), int32(k.month), costs[k]
+	}
+	rows, err := tx.Query(ctx, `-- name: monthly_costs_post
 		INSERT INTO monthly_costs AS m (
 			year, month, openrouter_cost, instantly_cost, google_workspace_cost, exchange_rate)
 		SELECT year, month, cost, $4::numeric, $5::numeric, $6::numeric
 		FROM unnest($1::integer[], $2::integer[], $3::numeric[]) AS d (year, month, cost)
 		ON CONFLICT (year, month) DO UPDATE SET
 			openrouter_cost = m.openrouter_cost + excluded.openrouter_cost,
-			updated_at      = now()`,
-		years, months, costs, s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate)
-	return err
+			updated_at      = now()
+		WHERE m.closed_at IS NULL
+		RETURNING year, month`,
+		years, months, amounts, s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate)
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[monthKey]bool, len(keys))
+	var k monthKey
+	_, err = pgx.ForEachRow(rows, []any{&k.year, &k.month}, func() error { open[k] = true; return nil })
+	return open, err
 }

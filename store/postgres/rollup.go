@@ -112,6 +112,16 @@ type deltas struct {
 	hours  map[hourKey]figures
 	months map[monthKey]decimal.Decimal // USD
 	opened map[monthKey]bool            // has a new call
+	costs  []costChange                 // what months is the sum of
+}
+
+// costChange is by how much the cost of one call moved. Of a closed month each
+// becomes a correction.
+type costChange struct {
+	id         requestID
+	generation text
+	month      monthKey
+	amount     decimal.Decimal // USD, not zero
 }
 
 func newDeltas() *deltas {
@@ -125,12 +135,17 @@ func newDeltas() *deltas {
 // move adds the step of one row from before to after. before is nil for a row
 // that is new.
 func (d *deltas) move(before, after *row) {
+	var was *decimal.Decimal
 	if before != nil {
 		d.add(-1, before)
+		was = before.cost
 	} else {
 		d.opened[monthKeyOf(after)] = true
 	}
 	d.add(1, after)
+	if moved := amount(after.cost).Sub(amount(was)); !moved.IsZero() {
+		d.costs = append(d.costs, costChange{id: after.id, generation: after.generationID, month: monthKeyOf(after), amount: moved})
+	}
 }
 
 func (d *deltas) add(sign int64, r *row) {

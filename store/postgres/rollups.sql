@@ -6,7 +6,8 @@
 -- It reads every row in one snapshot, so it may run at any time, beside
 -- writers; on a large table prefer a read replica. A line says which sum
 -- (rollup), of what (key), which column (figure), what it says (recorded) and
--- what the rows say (recomputed).
+-- what the rows say (recomputed; of a month, with the corrections that were
+-- booked after another one was closed).
 
 WITH hours AS (
     SELECT date_trunc('hour', created_at, 'UTC') AS hour,
@@ -28,10 +29,16 @@ WITH hours AS (
     FROM openrouter_usage
     GROUP BY 1, 2, 3, 4, 5
 ), months AS (
-    SELECT extract(year  FROM created_at AT TIME ZONE 'UTC')::integer AS year,
-           extract(month FROM created_at AT TIME ZONE 'UTC')::integer AS month,
-           sum(cost_usd) AS openrouter_cost
-    FROM openrouter_usage
+    SELECT year, month, sum(cost) AS openrouter_cost
+    FROM (
+        SELECT extract(year  FROM hour AT TIME ZONE 'UTC')::integer AS year,
+               extract(month FROM hour AT TIME ZONE 'UTC')::integer AS month,
+               cost_usd AS cost
+        FROM hours
+        -- What became known after a month was closed counts where it was booked.
+        UNION ALL SELECT year, month, -amount_usd FROM cost_corrections
+        UNION ALL SELECT booked_year, booked_month, amount_usd FROM cost_corrections
+    ) AS parts
     GROUP BY 1, 2
 )
 SELECT 'usage_hourly' AS rollup,

@@ -32,6 +32,10 @@ type Options struct {
 	// VerifyDelay is how long after its end a cost that came with the response
 	// is compared with OpenRouter's own record.
 	VerifyDelay time.Duration
+
+	// Now decides in which month a correction of a closed one is booked; nil:
+	// time.Now.
+	Now func() time.Time
 }
 
 const defaultMaxConns = 10
@@ -117,6 +121,13 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping database: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) now() time.Time {
+	if s.opts.Now == nil {
+		return time.Now()
+	}
+	return s.opts.Now()
 }
 
 // errRaced means that another transaction took an id between our looking for
