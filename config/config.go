@@ -85,7 +85,7 @@ type Journal struct {
 // Shipper is the way from the journal to Postgres.
 type Shipper struct {
 	BatchSize     int           `mapstructure:"batch_size" default:"1000" range:"positive" help:"the most events in one transaction"`
-	FlushInterval time.Duration `mapstructure:"flush_interval" default:"100ms" range:"positive" help:"how long a batch gathers before it is written"`
+	FlushInterval time.Duration `mapstructure:"flush_interval" default:"500ms" range:"positive" help:"between two transactions of a busy proxy; a single call is written at once"`
 }
 
 // Settle is the settlement of calls through GET /generation.

@@ -8,10 +8,10 @@ import (
 	"bursar/accounting"
 )
 
-// gather makes the next batch: it waits for a first event, and then for at most
-// the flush interval for others to join it. So a busy proxy gets large
-// transactions and a single call is in Postgres in a fraction of a second.
-// It returns without one when ctx ends.
+// gather makes the next batch: it waits for a first event, and then for others
+// to join it: until the flush interval has passed since the last batch, and for
+// a tenth of it at least. So a busy proxy gets few and large transactions, and a
+// single call is in Postgres at once. It returns without one when ctx ends.
 func (s *Shipper) gather(ctx context.Context) {
 	batch := s.inMemory(nil)
 	if len(batch) == 0 {
@@ -22,15 +22,17 @@ func (s *Shipper) gather(ctx context.Context) {
 	}
 	// From here on the events are ours alone: they go on to work even if ctx
 	// ends while others are awaited.
-	until, cancel := context.WithTimeout(ctx, s.opts.FlushInterval)
+	pause := s.opts.FlushInterval / 10
+	until, cancel := context.WithTimeout(ctx, max(pause, s.opts.FlushInterval-time.Since(s.gathered)))
 	defer cancel()
 	for len(batch) < s.opts.BatchSize {
 		batch = append(batch, s.next(until, s.opts.BatchSize-len(batch))...)
 		// Not at once again, or a busy journal is read event by event.
-		if len(batch) >= s.opts.BatchSize || !sleep(until, s.opts.FlushInterval/10) {
+		if len(batch) >= s.opts.BatchSize || !sleep(until, pause) {
 			break
 		}
 	}
+	s.gathered = time.Now()
 	s.take(s.inMemory(batch))
 }
 

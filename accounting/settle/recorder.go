@@ -109,10 +109,19 @@ func (r *Recorder) Record(e *accounting.Event) error {
 		}
 		return nil
 	}
+	r.keep(e, err)
+	return nil
+}
+
+// keep holds the event in memory for the shipper. It is a function of its own
+// so that its copy of the event is not on the stack of every call.
+//
+//go:noinline
+func (r *Recorder) keep(e *accounting.Event, err error) {
 	kept := *e
 	if e.Kind == accounting.Identified {
 		if e.GenerationID == "" && e.JobID == "" {
-			return nil // it says nothing that Closed will not repeat
+			return // it says nothing that Closed will not repeat
 		}
 		// Postgres keeps rows, not steps: this one becomes what a crash right
 		// now would leave, and Closed completes it.
@@ -121,15 +130,16 @@ func (r *Recorder) Record(e *accounting.Event) error {
 	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
 	if r.overflow.push(kept) {
 		r.losing.ended()
-		return nil
+		return
 	}
 	r.lost.Inc()
 	r.losing.failed(err)
-	return nil
 }
 
 // openInLedger makes the row that a crash right now would leave; the call's
 // Closed completes it.
+//
+//go:noinline
 func (r *Recorder) openInLedger(e *accounting.Event) error {
 	if r.ledger == nil {
 		return errors.New("there is no database to take it instead")

@@ -42,7 +42,7 @@ type ShipperOptions struct {
 	Ledger   Ledger
 
 	BatchSize     int           // events a transaction; default 1000
-	FlushInterval time.Duration // how long a batch gathers; default 100 ms
+	FlushInterval time.Duration // between two batches of a busy proxy; default 500 ms
 	ShipTimeout   time.Duration // of one transaction; default 30 s
 	MaxBackoff    time.Duration // between tries while Postgres is away; default 10 s
 	OrphanAge     time.Duration // how long a poll waits for its job's row; default 1 minute
@@ -78,10 +78,11 @@ type Shipper struct {
 
 	// turn holds one token, which Run or Flush has while it works: the journal
 	// allows one consumer, and everything below belongs to the token's holder.
-	turn    chan struct{}
-	work    [][]accounting.Event // delivered but not shipped, a stack: the next part is last
-	orphans orphanage
-	unacked []accounting.Event // shipped, but Ack failed
+	turn     chan struct{}
+	work     [][]accounting.Event // delivered but not shipped, a stack: the next part is last
+	gathered time.Time            // when the last batch was complete
+	orphans  orphanage
+	unacked  []accounting.Event // shipped, but Ack failed
 
 	oldest atomic.Int64 // end of the oldest call in work, Unix ns; 0: none
 }
@@ -95,7 +96,7 @@ func NewShipper(o ShipperOptions) (*Shipper, error) {
 		return nil, errors.New("shipper: sizes and durations must not be negative")
 	}
 	setDefault(&o.BatchSize, 1000)
-	setDefault(&o.FlushInterval, 100*time.Millisecond)
+	setDefault(&o.FlushInterval, 500*time.Millisecond)
 	setDefault(&o.ShipTimeout, 30*time.Second)
 	setDefault(&o.MaxBackoff, 10*time.Second)
 	setDefault(&o.OrphanAge, time.Minute)

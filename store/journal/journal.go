@@ -53,7 +53,7 @@ type Options struct {
 	ReserveBytes int64         // kept for calls in flight when the disk is full; default 1 MiB
 	Sync         SyncMode      // default SyncBackground
 	SyncInterval time.Duration // between background syncs; default 50 ms
-	Shards       int           // default 2 × GOMAXPROCS, at most 16
+	Shards       int           // default GOMAXPROCS, at most 16; each has a sync of its own
 
 	FS          FS // nil: the operating system's
 	Logger      zerolog.Logger
@@ -74,7 +74,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.ReserveBytes, defaultReserveBytes)
 	setDefault(&o.Sync, SyncBackground)
 	setDefault(&o.SyncInterval, defaultSyncInterval)
-	setDefault(&o.Shards, min(2*runtime.GOMAXPROCS(0), 16))
+	setDefault(&o.Shards, min(runtime.GOMAXPROCS(0), 16))
 	if o.FS == nil {
 		o.FS = osFS{}
 	}

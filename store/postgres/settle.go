@@ -53,7 +53,7 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accountin
 	if len(rows) == 0 {
 		return accounting.Posting{}, fmt.Errorf("no row with that id")
 	}
-	e := &entry{stored: *rows[0], now: rows[0]}
+	e := &entry{stored: *rows[0], now: rows[0], absorbed: true}
 	if err := settleRow(e.now, &g, now); err != nil {
 		return accounting.Posting{}, err
 	}

@@ -39,9 +39,10 @@ func (s *Store) Ship(ctx context.Context, events []accounting.Event) (accounting
 
 // entry is a row that a batch touches.
 type entry struct {
-	stored row  // as it is in the table
-	now    *row // with the batch's events
-	maker  *incoming
+	stored   row  // as it is in the table
+	now      *row // with the batch's events
+	maker    *incoming
+	absorbed bool // now may differ from stored
 }
 
 // fresh reports whether this transaction inserted the row, of the event maker.
@@ -71,6 +72,7 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 			shipment.Inserted++
 		default:
 			was := *e.now
+			e.absorbed = true
 			if s.absorb(e.now, in); sameRow(&was, e.now) {
 				shipment.Replayed++
 			} else {
@@ -166,7 +168,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return compareRows(a.now, b.now) })
 	for _, e := range all {
-		if !sameRow(&e.stored, e.now) {
+		if e.absorbed && !sameRow(&e.stored, e.now) {
 			changed = append(changed, e.now)
 		} else if !e.fresh() {
 			continue
