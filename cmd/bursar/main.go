@@ -43,6 +43,7 @@ func commands() []command {
 		{"serve", "run the proxy and the admin port (the default)", serve},
 		{"demo", "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", demo},
 		{"migrate", "bring the database's schema up to date, and exit", migrate},
+		{"journal", "inspect, verify, export or repair the journal; \"bursar journal help\" says more", nil},
 		{"healthcheck", "ask a running Bursar whether it is alive; exit 0 if it is", healthcheck},
 		{"version", "print the version", nil},
 	}
@@ -95,6 +96,9 @@ func (c command) execute(ctx context.Context, e *env, args []string) int {
 	if c.name == "version" {
 		fmt.Fprintln(e.stdout, "bursar", buildVersion())
 		return exitOK
+	}
+	if c.name == "journal" {
+		return journalCommand(ctx, e, args)
 	}
 	flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
