@@ -80,6 +80,7 @@ func (s *Shipper) shipped(part []accounting.Event, shipment *accounting.Shipment
 	now := time.Now()
 	s.metrics.count(shipment)
 	done := s.keepOrphans(shipment.Orphans, part, now)
+	done = slices.Grow(done, len(part))
 	pending := false
 	for i := range part {
 		e := &part[i]

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
 )
 
@@ -87,7 +86,7 @@ func col[T any](name, pg string, rule rule, field func(*row) *T) column {
 			for i, r := range rows {
 				values[i] = *field(r)
 			}
-			return pgArray(values)
+			return parameterArray(values)
 		},
 		field: func(r *row) any { return field(r) },
 		merge: func(dst, src *row, override bool) {
@@ -97,30 +96,6 @@ func col[T any](name, pg string, rule rule, field func(*row) *T) column {
 		},
 		same: func(a, b *row) bool { return same(*field(a), *field(b)) },
 	}
-}
-
-// pgArray gives an array of amounts or texts in pgtype's own form. In any other
-// pgx finds its way for each value anew: for a decimal by trying it as a
-// database/sql value, as text and by scanning it again, with an error made and
-// thrown away on the way.
-func pgArray(values any) any {
-	switch values := values.(type) {
-	case []*decimal.Decimal:
-		numerics := make([]pgtype.Numeric, len(values))
-		for i, v := range values {
-			if v != nil {
-				numerics[i] = pgtype.Numeric{Int: v.Coefficient(), Exp: v.Exponent(), Valid: true}
-			}
-		}
-		return pgtype.FlatArray[pgtype.Numeric](numerics)
-	case []text:
-		texts := make([]pgtype.Text, len(values))
-		for i, v := range values {
-			texts[i] = pgtype.Text{String: string(v), Valid: v != ""}
-		}
-		return pgtype.FlatArray[pgtype.Text](texts)
-	}
-	return values
 }
 
 // metadataColumn passes its arrays as JSON, which a map would not become by

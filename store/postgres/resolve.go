@@ -34,7 +34,7 @@ func (i *identities) claim(id text, target requestID) {
 // find loads the owners of ids.
 func (i *identities) find(ctx context.Context, tx pgx.Tx, ids []text) error {
 	rows, err := tx.Query(ctx, fmt.Sprintf(`-- name: %[1]s_find
-		SELECT %[2]s, usage_id FROM %[1]s WHERE %[2]s = ANY($1)`, i.table, i.column), ids)
+		SELECT %[2]s, usage_id FROM %[1]s WHERE %[2]s = ANY($1)`, i.table, i.column), parameterArray(ids))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (i *identities) save(ctx context.Context, tx pgx.Tx) error {
 	tag, err := tx.Exec(ctx, fmt.Sprintf(`-- name: %[1]s_insert
 		INSERT INTO %[1]s (%[2]s, usage_id, created_at)
 		SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[])
-		ON CONFLICT (%[2]s) DO NOTHING`, i.table, i.column), ids, owners, times(owners))
+		ON CONFLICT (%[2]s) DO NOTHING`, i.table, i.column), parameterArray(ids), parameterArray(owners), parameterArray(times(owners)))
 	if err == nil && tag.RowsAffected() < int64(len(ids)) {
 		return errRaced
 	}

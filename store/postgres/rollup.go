@@ -85,20 +85,27 @@ var unsettled = []accounting.Status{
 
 // plus is f + sign × g; sign is 1 or -1.
 func (f figures) plus(sign int64, g figures) figures {
-	s := decimal.NewFromInt(sign)
 	return figures{
 		calls:        f.calls + sign*g.calls,
 		failed:       f.failed + sign*g.failed,
 		cancelled:    f.cancelled + sign*g.cancelled,
 		unsettled:    f.unsettled + sign*g.unsettled,
-		cost:         f.cost.Add(g.cost.Mul(s)),
-		byokUpstream: f.byokUpstream.Add(g.byokUpstream.Mul(s)),
+		cost:         f.cost.Add(signed(sign, g.cost)),
+		byokUpstream: f.byokUpstream.Add(signed(sign, g.byokUpstream)),
 		prompt:       f.prompt + sign*g.prompt,
 		completion:   f.completion + sign*g.completion,
 		total:        f.total + sign*g.total,
 		cached:       f.cached + sign*g.cached,
 		reasoning:    f.reasoning + sign*g.reasoning,
 	}
+}
+
+// signed is sign × d; sign is 1 or -1.
+func signed(sign int64, d decimal.Decimal) decimal.Decimal {
+	if sign < 0 {
+		return d.Neg()
+	}
+	return d
 }
 
 func (f figures) isZero() bool {
@@ -152,7 +159,7 @@ func (d *deltas) add(sign int64, r *row) {
 	hour := hourKeyOf(r)
 	d.hours[hour] = d.hours[hour].plus(sign, figuresOf(r))
 	month := monthKeyOf(r)
-	d.months[month] = d.months[month].Add(amount(r.cost).Mul(decimal.NewFromInt(sign)))
+	d.months[month] = d.months[month].Add(signed(sign, amount(r.cost)))
 }
 
 // changedHours are the keys of what is not zero, in the order in which their
