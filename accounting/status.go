@@ -26,7 +26,13 @@ const (
 	// StatusFailed: the call was answered with an error and no generation
 	// came about. Nothing was billed.
 	StatusFailed Status = "failed"
+	// StatusDismissed: an operator has found that an undecided call was not
+	// billed. It has no cost, until OpenRouter's own record says otherwise.
+	StatusDismissed Status = "dismissed"
 )
+
+// Undecided reports whether a row in this state waits for an operator.
+func (s Status) Undecided() bool { return s == StatusInterrupted || s == StatusUnresolved }
 
 // CostSource says where the amount in cost_usd came from.
 type CostSource string

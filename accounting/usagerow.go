@@ -86,6 +86,7 @@ type UsageRow struct {
 	CostSource               *CostSource `json:"cost_source"`
 	VerifiedAt               *time.Time  `json:"verified_at"` // OpenRouter's own record confirmed cost_usd
 
+	SettleError        *string   `json:"settle_error"` // why the last lookup of the cost brought none
 	JobID              *string   `json:"job_id"`
 	KeyFingerprint     *string   `json:"key_fingerprint"` // see [Fingerprint]
 	DurationMS         *int64    `json:"duration_ms"`

@@ -40,6 +40,7 @@ var usageColumns = map[string]string{
 	"cost_source":                 "Where cost_usd comes from: inline or generation.",
 	"verified_at":                 "When OpenRouter's own record confirmed cost_usd.",
 
+	"settle_error":           "Why the last lookup of the cost brought none.",
 	"job_id":                 "Name of the asynchronous job that the call started.",
 	"key_fingerprint":        "Hex SHA-256 of the OpenRouter key that paid.",
 	"duration_ms":            "From the request's arrival to the end of its answer, in milliseconds.",
@@ -65,4 +66,5 @@ var statuses = []statusMeaning{
 	{accounting.StatusUnresolved, "OpenRouter has not said what it cost within the time allowed. Somebody has to look."},
 	{accounting.StatusInterrupted, "The connection or Bursar broke before the generation's id was known. Somebody has to look."},
 	{accounting.StatusFailed, "Answered with an error. No generation, nothing billed."},
+	{accounting.StatusDismissed, "Somebody has looked and found that it was not billed."},
 }

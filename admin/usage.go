@@ -46,7 +46,7 @@ type usageInput struct {
 	Purpose      string    `query:"purpose" maxLength:"200" doc:"Calls for this purpose: email_generation, lead_personalization, subject_line, follow_up, reply_handling, research, testing, other, or a configured one." example:"email_generation"`
 	Platform     string    `query:"platform" maxLength:"200" doc:"Calls of this platform, as sent in X-Platform." example:"instantly"`
 	Model        string    `query:"model" maxLength:"200" doc:"Calls served by this model." example:"anthropic/claude-sonnet-4.5"`
-	Status       string    `query:"status" enum:"settled,pending,awaiting_key,unresolved,interrupted,failed" doc:"Calls whose accounting stands here." example:"settled"`
+	Status       string    `query:"status" enum:"settled,pending,awaiting_key,unresolved,interrupted,failed,dismissed" doc:"Calls whose accounting stands here." example:"settled"`
 	GenerationID string    `query:"generation_id" maxLength:"200" doc:"The call of this generation." example:"gen-1763800000-AbCdEf"`
 	Since        time.Time `query:"since" doc:"Calls that started at this time or later." example:"2026-11-01T00:00:00Z"`
 	Until        time.Time `query:"until" doc:"Calls that started before this time." example:"2026-12-01T00:00:00Z"`

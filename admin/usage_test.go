@@ -103,7 +103,7 @@ func TestAWrongParameterIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
 		"limit=1001":       {Field: "limit", Value: "1001", Allowed: "a whole number from 1 to 1000"},
 		"limit=ten":        {Field: "limit", Value: "ten", Allowed: "a whole number from 1 to 1000"},
 		"limit=1e2":        {Field: "limit", Value: "1e2", Allowed: "a whole number from 1 to 1000"},
-		"status=paid":      {Field: "status", Value: "paid", Allowed: "one of settled, pending, awaiting_key, unresolved, interrupted, failed"},
+		"status=paid":      {Field: "status", Value: "paid", Allowed: "one of settled, pending, awaiting_key, unresolved, interrupted, failed, dismissed"},
 		"since=yesterday":  {Field: "since", Value: "yesterday", Allowed: "a time by RFC 3339 such as 2026-11-22T10:00:00Z, with + written as %2B"},
 		"until=2026-11-01": {Field: "until", Value: "2026-11-01", Allowed: "a time by RFC 3339 such as 2026-11-22T10:00:00Z, with + written as %2B"},
 		"since=2026-11-02T00:00:00Z&until=2026-11-02T00:00:00Z": {Field: "until", Value: "2026-11-02T00:00:00Z", Allowed: "a time by RFC 3339 such as 2026-11-22T10:00:00Z, with + written as %2B"},

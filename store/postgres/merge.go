@@ -67,8 +67,11 @@ func statusAfter(before, merged *row, in *incoming, complete bool) text {
 		return text(accounting.StatusSettled)
 	case in.failed:
 		return text(accounting.StatusFailed)
-	case gainedIdentity:
+	case gainedIdentity, before.is(accounting.StatusDismissed) && merged.cost != nil:
 		return pending
+	case before.is(accounting.StatusDismissed) && in.row.is(accounting.StatusInterrupted, accounting.StatusUnresolved):
+		// The operator knew as much.
+		return before.status
 	case complete && !merged.hasIdentity():
 		return in.row.status
 	}

@@ -10,8 +10,9 @@ import (
 	"bursar/accounting"
 )
 
-// spendSQL are the columns of [accounting.Spend]. A failed call is none: it is
-// not billed, and OpenRouter does not count it.
+// spendSQL are the columns of [accounting.Spend]. A failed call and one that
+// an operator has dismissed are none: they are not billed, and OpenRouter does
+// not count them.
 const spendSQL = `
 	coalesce(sum(cost_usd), 0),
 	count(*),
@@ -29,7 +30,7 @@ func (s *Store) DaySpend(ctx context.Context, day accounting.Day) ([]accounting.
 	rows, err := s.pool.Query(ctx, `-- name: day_spend
 		SELECT coalesce(key_fingerprint, ''), model, coalesce(requested_model, ''), `+spendSQL+`
 		FROM openrouter_usage
-		WHERE created_at >= $1 AND created_at < $2 AND status <> 'failed'
+		WHERE created_at >= $1 AND created_at < $2 AND status NOT IN ('failed', 'dismissed')
 		GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`, day.Start(), day.End())
 	if err == nil {
 		var sums []accounting.ModelSpend
@@ -59,7 +60,7 @@ func (s *Store) WindowSpend(ctx context.Context, from, to time.Time, fingerprint
 		WITH calls AS (
 			SELECT *, created_at + coalesce(duration_ms, 0) * interval '1 millisecond' AS ended_at
 			FROM openrouter_usage
-			WHERE created_at >= $3 AND created_at < $2 AND status <> 'failed'
+			WHERE created_at >= $3 AND created_at < $2 AND status NOT IN ('failed', 'dismissed')
 			  AND ($4::text IS NULL OR key_fingerprint = $4)
 		), counted AS (
 			SELECT * FROM calls WHERE ended_at > $1 AND ended_at <= $2
@@ -93,7 +94,7 @@ func (s *Store) Suspects(ctx context.Context, f accounting.SuspectFilter) ([]acc
 				  OR created_at + coalesce(duration_ms, 0) * interval '1 millisecond' > $2 THEN 'midnight'
 				END AS why
 			FROM openrouter_usage
-			WHERE created_at >= $1 AND created_at < $2 AND status <> 'failed'
+			WHERE created_at >= $1 AND created_at < $2 AND status NOT IN ('failed', 'dismissed')
 			  AND ($3::text IS NULL OR key_fingerprint = $3)
 		) AS calls
 		WHERE why IS NOT NULL

@@ -100,7 +100,8 @@ func newStore(t testing.TB) *Store {
 	s := openStore(t, shared.url)
 	_, err := s.pool.Exec(t.Context(), `DELETE FROM openrouter_usage; DELETE FROM generations; DELETE FROM jobs;
 		DELETE FROM usage_hourly; DELETE FROM monthly_costs; DELETE FROM sealed_keys; DELETE FROM cost_corrections;
-		DELETE FROM account_samples; DELETE FROM reconciliations; DELETE FROM reconciliation_days`, pgx.QueryExecModeSimpleProtocol)
+		DELETE FROM account_samples; DELETE FROM reconciliations; DELETE FROM reconciliation_days;
+		DELETE FROM audit_log`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,17 +45,46 @@ func (s *Store) ListUsage(ctx context.Context, f accounting.UsageFilter) (accoun
 	return page, nil
 }
 
+// FindUsage returns the row of one call. Errors: [accounting.ErrUnknownCall].
+func (s *Store) FindUsage(ctx context.Context, id accounting.RequestID) (accounting.UsageRow, error) {
+	return findUsage(ctx, s.pool, id)
+}
+
+func findUsage(ctx context.Context, db querier, id accounting.RequestID) (accounting.UsageRow, error) {
+	rows, err := db.Query(ctx, `-- name: usage_find
+	SELECT `+usageColumns+` FROM openrouter_usage WHERE id = $1 AND created_at = $2`, requestID(id), id.Time())
+	if err != nil {
+		return accounting.UsageRow{}, fmt.Errorf("find call %s: %w", id, err)
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, scanUsage)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = accounting.ErrUnknownCall
+	}
+	if err != nil {
+		return accounting.UsageRow{}, fmt.Errorf("find call %s: %w", id, err)
+	}
+	return row, nil
+}
+
+// querier is the pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// usageColumns are those that scanUsage reads.
+const usageColumns = `id, generation_id, campaign_id, email_id, lead_id, sequence_id, platform, lead_value, purpose, metadata,
+		model, requested_model, provider, endpoint, status, http_status, finish_reason,
+		prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
+		is_byok, cost_usd, inline_cost_usd, generation_cost_usd, upstream_inference_cost_usd, estimated_cost_usd,
+		cost_source, verified_at, settle_error, job_id, key_fingerprint, duration_ms, time_to_first_token_ms,
+		streamed, cancelled, error, created_at, updated_at`
+
 // A parameter that is NULL stands for a filter that is not set. PostgreSQL
 // plans the statement with the values at hand and drops those terms, so each
 // filter still finds its index. created_at <= $12 says nothing new, but only so
 // are the newer months left out: partitions are not pruned by a row comparison.
 const listUsageSQL = `-- name: usage_list
-	SELECT id, generation_id, campaign_id, email_id, lead_id, sequence_id, platform, lead_value, purpose, metadata,
-		model, requested_model, provider, endpoint, status, http_status, finish_reason,
-		prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
-		is_byok, cost_usd, inline_cost_usd, generation_cost_usd, upstream_inference_cost_usd, estimated_cost_usd,
-		cost_source, verified_at, job_id, key_fingerprint, duration_ms, time_to_first_token_ms,
-		streamed, cancelled, error, created_at, updated_at
+	SELECT ` + usageColumns + `
 	FROM openrouter_usage
 	WHERE ($1::text IS NULL OR campaign_id = $1)
 	  AND ($2::text IS NULL OR email_id = $2)
@@ -78,7 +108,7 @@ func scanUsage(cr pgx.CollectableRow) (accounting.UsageRow, error) {
 		&r.Model, &r.RequestedModel, &r.Provider, &r.Endpoint, &r.Status, &r.HTTPStatus, &r.FinishReason,
 		&r.PromptTokens, &r.CompletionTokens, &r.TotalTokens, &r.CachedTokens, &r.CacheWriteTokens, &r.ReasoningTokens,
 		&r.IsBYOK, &r.CostUSD, &r.InlineCostUSD, &r.GenerationCostUSD, &r.UpstreamInferenceCostUSD, &r.EstimatedCostUSD,
-		&r.CostSource, &r.VerifiedAt, &r.JobID, &r.KeyFingerprint, &r.DurationMS, &r.TimeToFirstTokenMS,
+		&r.CostSource, &r.VerifiedAt, &r.SettleError, &r.JobID, &r.KeyFingerprint, &r.DurationMS, &r.TimeToFirstTokenMS,
 		&r.Streamed, &r.Cancelled, &r.Error, &r.CreatedAt, &r.UpdatedAt)
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
 	if r.VerifiedAt != nil {
