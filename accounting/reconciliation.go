@@ -26,6 +26,17 @@ func (s Spend) Plus(o Spend) Spend {
 	}
 }
 
+// Minus is what is left of s without o, which is part of it.
+func (s Spend) Minus(o Spend) Spend {
+	return Spend{
+		Cost:            s.Cost.Sub(o.Cost),
+		Calls:           s.Calls - o.Calls,
+		OpenCalls:       s.OpenCalls - o.OpenCalls,
+		UnverifiedCalls: s.UnverifiedCalls - o.UnverifiedCalls,
+		UnverifiedCost:  s.UnverifiedCost.Sub(o.UnverifiedCost),
+	}
+}
+
 // ModelSpend is the recorded spend of one key on one model.
 type ModelSpend struct {
 	KeyFingerprint string
