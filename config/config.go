@@ -45,6 +45,8 @@ type Proxy struct {
 	ReadHeaderTimeout  time.Duration `mapstructure:"read_header_timeout" default:"10s" range:"positive" help:"the longest a client may take to send its request headers"`
 	IdleTimeout        time.Duration `mapstructure:"idle_timeout" default:"2m" range:"positive" help:"how long an unused client connection is kept"`
 	ShutdownTimeout    time.Duration `mapstructure:"shutdown_timeout" default:"30s" range:"positive" help:"how long calls in flight may finish when Bursar stops"`
+	UpgradeTimeout     time.Duration `mapstructure:"upgrade_timeout" default:"30s" range:"positive" help:"how long the new process of an upgrade may take until it can serve; then the old one goes on"`
+	UpgradeLinger      time.Duration `mapstructure:"upgrade_linger" default:"10m" range:"positive" help:"how long a process that an upgrade replaced may still finish calls and wait for connections to end"`
 }
 
 // Admin is the admin port.

@@ -58,6 +58,7 @@ type program struct {
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
 	inFlight                     sync.WaitGroup // requests on the data port
+	handover                     handover       // from the process before, to the one after
 
 	migrated atomic.Bool // the schema is there
 	draining atomic.Bool
@@ -65,11 +66,23 @@ type program struct {
 	loops    []*loop    // in the order of their start
 }
 
-// newProgram opens everything that a Bursar holds, in the order in which a
-// failure is cheapest. What was opened is closed again if a later step fails.
-// posted are told of each change of the ledger after its commit.
-func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) (_ *program, err error) {
-	p := &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+// newProgram is a Bursar that has opened everything it holds. posted are told
+// of each change of the ledger after its commit.
+func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) (*program, error) {
+	p := makeProgram(cfg, log, posted...)
+	if err := p.open(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func makeProgram(cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) *program {
+	return &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+}
+
+// open opens everything that a Bursar holds, in the order in which a failure is
+// cheapest. What was opened is closed again if a later step fails.
+func (p *program) open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -80,20 +93,20 @@ func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, post
 		p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // listen takes the ports first: another Bursar on them is the commonest reason
 // for a start to fail.
 func (p *program) listen(ctx context.Context) (err error) {
-	var listener net.ListenConfig
-	if p.proxyListener, err = listener.Listen(ctx, "tcp", p.cfg.Proxy.Addr); err != nil {
+	before := p.handover.inherited
+	if p.proxyListener, err = before.listen(ctx, proxySocketFD, p.cfg.Proxy.Addr); err != nil {
 		return fmt.Errorf("open the data port (BURSAR_PROXY_ADDR): %w", err)
 	}
-	if p.adminListener, err = listener.Listen(ctx, "tcp", p.cfg.Admin.Addr); err != nil {
+	if p.adminListener, err = before.listen(ctx, adminSocketFD, p.cfg.Admin.Addr); err != nil {
 		return fmt.Errorf("open the admin port (BURSAR_ADMIN_ADDR): %w", err)
 	}
 	return nil
@@ -301,7 +314,8 @@ func (p *program) openProxy(context.Context) error {
 		}
 		opts.Certificate = &certificate
 	}
-	p.proxyServer = proxy.NewServer(p.counted(handler), opts)
+	p.proxyServer = proxy.NewServer(p.lastAnswers(&p.handover.proxyConns, p.counted(handler)), opts)
+	p.proxyServer.ConnState = p.handover.proxyConns.track
 	return nil
 }
 
@@ -328,7 +342,8 @@ func (p *program) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.adminServer = admin.Server(p.cfg.Admin.Addr, handler)
+	p.adminServer = admin.Server(p.cfg.Admin.Addr, p.lastAnswers(&p.handover.adminConns, handler))
+	p.adminServer.ConnState = p.handover.adminConns.track
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,17 +17,13 @@ import (
 // run serves until ctx ends or something fails for good, and then stops in
 // the order that loses nothing.
 func (p *program) run(ctx context.Context) error {
+	if err := p.awaitTurn(ctx); err != nil {
+		return errors.Join(err, p.stop())
+	}
 	if err := p.start(); err != nil {
 		return errors.Join(err, p.stop())
 	}
-	var err error
-	select {
-	case <-ctx.Done():
-		p.log.Info().Msg("stopping; calls in flight may finish")
-	case err = <-p.fatal:
-		p.log.Error().Err(err).Msg("stopping")
-	}
-	return errors.Join(err, p.stop())
+	return errors.Join(p.attend(ctx), p.stop())
 }
 
 func (p *program) start() error {
@@ -46,14 +43,16 @@ func (p *program) start() error {
 	p.loop("backlog", backlog.Run)
 	p.loop("journal adoption", p.adopt)
 	p.loop("shipper", p.shipper.Run)
-	go p.serve("admin port", func() error { return p.adminServer.Serve(p.adminListener) })
-	go p.serve("data port", func() error {
+	p.serve("admin port", func() error { return p.adminServer.Serve(p.adminListener) })
+	p.serve("data port", func() error {
 		if p.cfg.Proxy.TLSCertFile != "" {
 			return p.proxyServer.ServeTLS(p.proxyListener, "", "")
 		}
 		return p.proxyServer.Serve(p.proxyListener)
 	})
 	p.announce()
+	p.succeed()
+	p.notifySystemd("READY=1")
 	return nil
 }
 
@@ -61,10 +60,16 @@ func (p *program) loop(name string, fn func(context.Context) error) {
 	p.loops = append(p.loops, startLoop(name, fn, p.fail))
 }
 
+// serve starts the accept loop of a port, which ends when its listener is
+// closed.
 func (p *program) serve(name string, fn func() error) {
-	if err := fn(); !errors.Is(err, http.ErrServerClosed) {
+	p.handover.serving.Go(func() {
+		err := fn()
+		if errors.Is(err, http.ErrServerClosed) || p.handover.leaving.Load() && errors.Is(err, net.ErrClosed) {
+			return
+		}
 		p.fail(fmt.Errorf("serve the %s: %w", name, err))
-	}
+	})
 }
 
 // fail ends the program. Only the first reasons are of interest.
@@ -142,8 +147,12 @@ func (p *program) adopt(ctx context.Context) error {
 // pool, the private Postgres.
 func (p *program) stop() error {
 	p.draining.Store(true)
+	if p.handover.after == nil {
+		p.notifySystemd("STOPPING=1")
+	}
 	var errs []error
 	errs = append(errs, p.drainProxy())
+	p.bequeath()
 	for i := len(p.loops) - 1; i >= 0; i-- {
 		l := p.loops[i]
 		if l.name == "private Postgres" {
@@ -205,6 +214,7 @@ func (p *program) close() error {
 			_ = listener.Close() // the servers have closed theirs already
 		}
 	}
+	p.handover.inherited.close()
 	if p.transport != nil {
 		p.transport.CloseIdleConnections()
 	}
