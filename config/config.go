@@ -22,6 +22,7 @@ type Config struct {
 	Journal   Journal   `mapstructure:"journal" help:"The durable local journal, which holds calls until Postgres has them."`
 	Shipper   Shipper   `mapstructure:"shipper" help:"The way from the journal to Postgres."`
 	Settle    Settle    `mapstructure:"settle" help:"Costs that the response did not hold, and their verification."`
+	Reconcile Reconcile `mapstructure:"reconcile" help:"Days and months against OpenRouter's own figures."`
 	Tags      Tags      `mapstructure:"tags" help:"The headers that say whom a call was for."`
 	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`
 	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
@@ -102,6 +103,17 @@ type Settle struct {
 	MaxBackoff    time.Duration `mapstructure:"max_backoff" default:"1h" range:"positive" help:"the longest pause between two lookups of one call"`
 	GiveUpAfter   time.Duration `mapstructure:"give_up_after" default:"168h" range:"positive" help:"a call not published for this long is left to the operator as unresolved"`
 	Workers       int           `mapstructure:"workers" default:"8" range:"positive" help:"lookups at the same time"`
+}
+
+// Reconcile is the comparison of days with OpenRouter's own figures, and the
+// closing of months.
+type Reconcile struct {
+	Enabled        bool            `mapstructure:"enabled" default:"true" help:"sample /key and /credits, and compare each day with them and with /activity"`
+	Tolerance      decimal.Decimal `mapstructure:"tolerance" default:"0.1" help:"share of OpenRouter's figure, 0.1 for 10 %, above which a difference is an alert; any difference is shown"`
+	SampleInterval time.Duration   `mapstructure:"sample_interval" default:"10m" range:"positive" check:"divides_day" help:"how often the running figures of /key and /credits are noted; has to divide a day, so that midnight UTC is met"`
+	MaxKeys        int             `mapstructure:"max_keys" default:"100" help:"keys that are sampled, and compared by themselves on one day; 0: only the account"`
+	After          time.Duration   `mapstructure:"after" default:"40m" range:"positive" help:"how long after midnight UTC a day is compared; OpenRouter needs 30 minutes to complete it"`
+	CloseDay       int             `mapstructure:"close_day" default:"5" check:"close_day" help:"day on which the month before closes by itself if nothing of it is unverified; 0: months close by hand only"`
 }
 
 // Tags is how strictly tag headers are read.

@@ -93,6 +93,7 @@ func sample(k Key) string {
 		"log.format":            "json",
 		"settle.enabled":        "false",
 		"settle.verify":         "false",
+		"reconcile.enabled":     "false",
 		"journal.segment_bytes": "3MiB",
 	}[k.Name]; ok {
 		return s

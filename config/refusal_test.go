@@ -100,7 +100,10 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		"a sealing key that is short": {
 			place{environ: []string{"BURSAR_SECRETS_KEY=aHVudGVyMg=="}}, []string{"BURSAR_SECRETS_KEY", "openssl rand -base64 32"},
 		},
-		"a purpose with a space": {place{environ: []string{"BURSAR_TAGS_PURPOSES=cold_call,warm call"}}, []string{`"warm call"`}},
+		"an interval that misses midnight": {place{environ: []string{"BURSAR_RECONCILE_SAMPLE_INTERVAL=7m"}}, []string{`"7m"`, "5m, 10m or 15m"}},
+		"an interval beyond reach":         {place{environ: []string{"BURSAR_RECONCILE_SAMPLE_INTERVAL=1h"}}, []string{"1m to 30m"}},
+		"a day that February lacks":        {place{environ: []string{"BURSAR_RECONCILE_CLOSE_DAY=29"}}, []string{`"29"`, "1 to 28"}},
+		"a purpose with a space":           {place{environ: []string{"BURSAR_TAGS_PURPOSES=cold_call,warm call"}}, []string{`"warm call"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := tt.place.load(t)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Validate checks every value and how they go together. [Load] has done so
@@ -70,6 +71,9 @@ var checks = map[string]func(any) error{
 	"key32":    func(v any) error { return checkSealingKey(v.(Secret)) },
 	"purposes": func(v any) error { return checkPurposes(v.([]string)) },
 	"nonempty": func(v any) error { return checkNotEmpty(v.(string)) },
+
+	"divides_day": func(v any) error { return checkDividesDay(v.(time.Duration)) },
+	"close_day":   func(v any) error { return checkCloseDay(v.(int)) },
 }
 
 func checkAddress(addr string) error {
@@ -148,6 +152,24 @@ func checkPurposes(purposes []string) error {
 		if !purposePattern.MatchString(p) {
 			return fmt.Errorf("has the item %q; a purpose is up to 64 lower-case letters, digits, _ and -", p)
 		}
+	}
+	return nil
+}
+
+// maxSampleInterval leaves a sample within reach of each midnight even if one
+// fails.
+const maxSampleInterval = 30 * time.Minute
+
+func checkDividesDay(d time.Duration) error {
+	if d < time.Minute || d > maxSampleInterval || 24*time.Hour%d != 0 {
+		return errors.New("is not an interval of 1m to 30m that divides a day, such as 5m, 10m or 15m")
+	}
+	return nil
+}
+
+func checkCloseDay(day int) error {
+	if day > 28 {
+		return errors.New("is not a day from 1 to 28, which every month has, or 0")
 	}
 	return nil
 }
