@@ -36,6 +36,7 @@ func TestParseCostKeepsEveryDigitOfTheLiteral(t *testing.T) {
 		"0":                     "0",
 		"-0":                    "0",
 		"0.10":                  "0.1",
+		"2e-61":                 "0." + strings.Repeat("0", 60) + "2",
 	} {
 		got := ParseCost(literal)
 		require.True(t, got.Known, literal)

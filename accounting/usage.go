@@ -48,15 +48,18 @@ func (u Usage) EconomicCost() Optional[decimal.Decimal] {
 	return Some(u.Cost.Value.Add(u.UpstreamCost.Value))
 }
 
-// maxCostExponent bounds the size of the numbers we keep: no amount of money
-// has a hundred digits, and NUMERIC columns and sums should not have to try.
-const maxCostExponent = 60
+// Bounds of the numbers we keep. JavaScript, which writes OpenRouter's, knows
+// none below 5e-324 or above 1.8e308.
+const (
+	maxCostExponent = 400
+	maxCostLiteral  = 450
+)
 
 // ParseCost turns the literal of a JSON number (or of a string that holds one)
 // into an amount, every digit kept. What is not a JSON number, is negative or
 // is absurdly long is unknown: OpenRouter's own record then decides.
 func ParseCost(literal string) Optional[decimal.Decimal] {
-	if !isJSONNumber(literal) || len(literal) > 2*maxCostExponent {
+	if !isJSONNumber(literal) || len(literal) > maxCostLiteral {
 		return Optional[decimal.Decimal]{}
 	}
 	d, err := decimal.NewFromString(literal)

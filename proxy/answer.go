@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -53,21 +54,37 @@ func modifyResponse(response *http.Response) error {
 type answer struct {
 	upstream io.ReadCloser
 	call     *call
-	broken   bool
+	broken   error // how it broke off, to be told after what had come
 }
 
 // Read shows the meter what it returns, before it returns it.
 func (a *answer) Read(p []byte) (int, error) {
+	if a.broken != nil {
+		return 0, a.breakOff()
+	}
 	n, err := a.upstream.Read(p)
 	if n > 0 {
 		a.observe(p[:n])
 	}
-	if err == io.EOF {
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
 		a.call.answerEnd = true
-	} else if err != nil {
-		a.broken = true
+	default:
+		a.broken = err
+		if n > 0 {
+			return n, nil // these bytes first
+		}
+		return 0, a.breakOff()
 	}
 	return n, err
+}
+
+// breakOff sends on what had come before the answer broke off: the connection
+// to the client is about to be cut, with what waits to be flushed.
+func (a *answer) breakOff() error {
+	_ = a.call.writer.FlushError() // the client may be gone as well
+	return a.broken
 }
 
 func (a *answer) observe(p []byte) {
@@ -91,7 +108,7 @@ func (a *answer) observe(p []byte) {
 // allows, and then ends the call.
 func (a *answer) Close() error {
 	c := a.call
-	if !c.answerEnd && !a.broken && c.meter != nil && c.class.Billable {
+	if !c.answerEnd && a.broken == nil && c.meter != nil && c.class.Billable {
 		a.readOn()
 	}
 	err := a.upstream.Close()

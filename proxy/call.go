@@ -25,7 +25,6 @@ type call struct {
 	started    time.Time
 	event      accounting.Event
 	class      openrouter.Class
-	endpoint   string // bounded name for metrics
 	requestURI string // without the tag path
 	key        string // presented or injected; empty: none
 	writer     responseWriter

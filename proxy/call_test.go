@@ -354,6 +354,14 @@ func TestAPostIsNeverSentTwice(t *testing.T) {
 	g.post(chat, "{}", "Idempotency-Key", "x")
 	g.post(chat, "{}", "Idempotency-Key", "x")
 	assert.Equal(t, int32(2), calls.Load())
+
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		calls.Store(0)
+		g.post(chat, "{}")
+		response := g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\n" + name + ": 1\r\nContent-Length: 0\r\n\r\n")
+		assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+		assert.Equal(t, int32(2), calls.Load(), "one more, without a body")
+	}
 }
 
 func TestTroubleInTheAccountingDoesNotReachTheClient(t *testing.T) {

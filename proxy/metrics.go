@@ -54,11 +54,11 @@ func (m *metrics) observe(c *call) {
 	if c.writer.wrote {
 		status = strconv.Itoa(c.writer.status)
 	}
-	m.requests.WithLabelValues(c.endpoint, status).Inc()
+	m.requests.WithLabelValues(c.class.Name, status).Inc()
 	now := c.handler.opts.Now()
-	m.duration.WithLabelValues(c.endpoint).Observe(now.Sub(c.started).Seconds())
+	m.duration.WithLabelValues(c.class.Name).Observe(now.Sub(c.started).Seconds())
 	if c.firstByte > 0 {
-		m.firstByte.WithLabelValues(c.endpoint).Observe(c.firstByte.Seconds())
+		m.firstByte.WithLabelValues(c.class.Name).Observe(c.firstByte.Seconds())
 	}
 	if !c.upstreamAt.IsZero() && c.writer.wrote {
 		added := c.writer.headerAt.Sub(c.started) - c.upstream - c.prepared

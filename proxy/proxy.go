@@ -167,7 +167,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.requestURI = rest
 	path := pathOf(rest)
 	c.class = openrouter.Classify(r.Method, path)
-	c.endpoint = openrouter.EndpointName(path)
 
 	key, ok := h.authorize(r, c)
 	if !ok {
@@ -193,6 +192,11 @@ func (h *Handler) forward(c *call, r *http.Request) {
 	client := r.Context()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
 	c.Context, c.cancel = ctx, cancel
+	if r.Trailer == nil && r.ContentLength < 0 {
+		// The server fills the request's own map at the body's end; one that is
+		// there before can be shared with the request that goes upstream.
+		r.Trailer = http.Header{}
+	}
 	r = r.WithContext(c)
 	c.prepareBody(r)
 	h.metrics.inFlight.Inc()

@@ -18,7 +18,7 @@ type refusal struct {
 
 // refuse writes a refusal. Nothing went upstream, or nothing came back.
 func (c *call) refuse(r refusal) {
-	body, err := json.Marshal(r.envelope(c.endpoint == "messages"))
+	body, err := json.Marshal(r.envelope(c.class.Name == "messages"))
 	if err != nil {
 		panic(err) // strings and integers always marshal
 	}

@@ -61,7 +61,7 @@ func (c *call) prepareBody(r *http.Request) {
 			// The transport may send the call again only where it has not
 			// written a byte of it; with an idempotency key it would also
 			// after it had, and OpenRouter would bill twice.
-			if r.Header["Idempotency-Key"] == nil && r.Header["X-Idempotency-Key"] == nil {
+			if !isIdempotent(r.Header) {
 				r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(head)), nil }
 			}
 			c.prepared = c.handler.opts.Now().Sub(c.started)

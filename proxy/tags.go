@@ -61,7 +61,7 @@ func (h *Handler) readTags(header http.Header, path string) (tags accounting.Tag
 		}
 	}
 	for name, values := range header {
-		if strings.HasPrefix(name, metaPrefix) && len(name) > len(metaPrefix) {
+		if name[0] == metaPrefix[0] && strings.HasPrefix(name, metaPrefix) && len(name) > len(metaPrefix) {
 			r.meta(strings.ToLower(name[len(metaPrefix):]), values[0])
 		}
 	}
@@ -161,7 +161,7 @@ func removeTags(header http.Header) {
 		delete(header, tag.header)
 	}
 	for name := range header {
-		if strings.HasPrefix(name, metaPrefix) {
+		if name[0] == metaPrefix[0] && strings.HasPrefix(name, metaPrefix) {
 			delete(header, name)
 		}
 	}

@@ -67,6 +67,19 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 		// memory and sends it with the headers, in one write.
 		out.Body = io.NopCloser(bytes.NewReader(c.gathered))
 	}
+	if out.Body == nil && isIdempotent(pr.In.Header) {
+		// The transport may send a request again that has no body and such a
+		// key, and OpenRouter would bill twice. It does not if there might be
+		// one.
+		out.Body = io.NopCloser(io.LimitReader(nil, 0))
+	}
+	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
+		// An offer of h2c that many clients make; refusing it is silence. The
+		// transport could not send it to an upstream that speaks HTTP/2.
+		delete(out.Header, "Upgrade")
+		delete(out.Header, "Connection")
+	}
+	delete(out.Header, "Http2-Settings")
 	out.Trailer = pr.In.Trailer // filled while the body is read, so the same map
 	for _, name := range forwardedHeaders {
 		if values, ok := pr.In.Header[name]; ok {
@@ -77,6 +90,12 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	h.setCredentials(out.Header)
 	out.Header.Add("Via", strconv.Itoa(pr.In.ProtoMajor)+"."+strconv.Itoa(pr.In.ProtoMinor)+" "+pseudonym)
 	c.sent = false
+}
+
+// isIdempotent reports whether the client says that its request may be sent
+// again. OpenRouter does not promise so.
+func isIdempotent(header http.Header) bool {
+	return header["Idempotency-Key"] != nil || header["X-Idempotency-Key"] != nil
 }
 
 // pseudonym names us in Via. It is the same for every Bursar, so that a loop

@@ -122,6 +122,39 @@ func TestABrokenAnswerStaysBroken(t *testing.T) {
 	assert.Equal(t, "gen-cut", e.GenerationID)
 }
 
+func TestWhatHadComeBeforeAnAnswerBrokeOffReachesTheClient(t *testing.T) {
+	for _, n := range []int{0, 3, 100, 5000} {
+		g := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-Generation-Id: gen-cut\r\n\r\n%s", strings.Repeat("x", n))
+			conn.Close()
+		})
+		response := g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+		assert.Equal(t, "gen-cut", response.Header.Get("X-Generation-Id"))
+		body, err := io.ReadAll(response.Body)
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Len(t, body, n)
+	}
+}
+
+func TestAnOfferOfH2CIsNotPassedOn(t *testing.T) {
+	var seen http.Header
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = r.Header
+		answerJSON(w, "gen-1", "1")
+	}))
+	upstream.EnableHTTP2 = true
+	upstream.StartTLS()
+	g := newRigOn(t, upstream)
+	response := g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 2\r\n\r\n{}")
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+	assert.NotContains(t, seen, "Upgrade")
+	assert.NotContains(t, seen, "Http2-Settings")
+}
+
 func TestExpectContinueIsAnsweredByTheUpstream(t *testing.T) {
 	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Reject") != "" {
@@ -185,6 +218,9 @@ func TestTrailersPassBothWays(t *testing.T) {
 	assert.Equal(t, "1", response.Trailer.Get("X-Announced"))
 	assert.Equal(t, "2", response.Trailer.Get("X-Surprise"))
 	assert.Equal(t, http.Header{"X-Request-Trailer": {"3"}}, seen)
+
+	g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Unannounced: 4\r\n\r\n")
+	assert.Equal(t, http.Header{"X-Unannounced": {"4"}}, seen)
 }
 
 func TestRequestAndAnswerFlowAtTheSameTime(t *testing.T) {

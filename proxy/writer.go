@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type responseWriter struct {
 	wrote    bool
 	deadline time.Time // of the last write; zero: none was set
 	headerAt time.Time
+
+	mu sync.Mutex // ReverseProxy's delayed flush comes from a goroutine of its own
 }
 
 func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
@@ -36,7 +39,11 @@ func (w *responseWriter) own(header http.Header) {
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // FlushError flushes the connection, under the deadline of the write before.
-func (w *responseWriter) FlushError() error { return w.control.Flush() }
+func (w *responseWriter) FlushError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.control.Flush()
+}
 
 // WriteHeader keeps net/http from guessing a Content-Type that OpenRouter did
 // not send.
@@ -54,6 +61,8 @@ func (w *responseWriter) WriteHeader(status int) {
 }
 
 func (w *responseWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.extendDeadline()
 	return w.ResponseWriter.Write(p)
 }

@@ -232,7 +232,8 @@ func (p *program) openAccounting(context.Context) error {
 		Queue: p.store, Leftovers: p.store, Keys: p.keyring,
 		Generations: openrouter.NewClient(upstream, p.transport),
 		Workers:     p.cfg.Settle.Workers, LookupTimeout: p.cfg.Settle.LookupTimeout,
-		VerifyRate: p.cfg.Settle.VerifyRate, VerifyMaxAge: p.cfg.Settle.VerifyMaxAge,
+		RefusedBackoff: 30 * time.Second, // one refusal may be a passing fault
+		VerifyRate:     p.cfg.Settle.VerifyRate, VerifyMaxAge: p.cfg.Settle.VerifyMaxAge,
 		MaxBackoff: p.cfg.Settle.MaxBackoff, GiveUpAfter: p.cfg.Settle.GiveUpAfter,
 		Posted: p.posted, Registerer: p.registry, Logger: p.log}); err != nil {
 		return err

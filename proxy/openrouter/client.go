@@ -60,6 +60,7 @@ func (c *Client) Job(ctx context.Context, key, endpoint, jobID string) (accounti
 		return accounting.Generation{}, fmt.Errorf("look up job %s: %w", jobID, accounting.ErrJobRunning)
 	}
 	generation := reading.generation()
+	generation.ID = reading.GenerationID // the document's own id is the job's
 	generation.Failed = failed
 	return generation, nil
 }

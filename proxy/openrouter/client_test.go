@@ -87,9 +87,16 @@ func TestClientFollowsAJobToItsEnd(t *testing.T) {
 	body = `{"id":"job-1","status":"in_progress"}`
 	_, err := ask()
 	require.ErrorIs(t, err, accounting.ErrJobRunning)
-	body = `{"id":"job-1","status":"completed","usage":{"cost":0.3,"is_byok":false}}`
+	body = `{"id":"job-1","status":"in_progress","usage":{"cost":0.1}}`
+	_, err = ask()
+	require.ErrorIs(t, err, accounting.ErrJobRunning, "a figure on the way is not the bill")
+	body = `{"id":"job-1","status":"completed","usage":null}`
+	_, err = ask()
+	require.ErrorIs(t, err, accounting.ErrJobRunning, "without a cost there is nothing to settle")
+	body = `{"id":"job-1","generation_id":"gen-1","status":"completed","usage":{"cost":0.3,"is_byok":false}}`
 	got, err := ask()
 	require.NoError(t, err)
+	assert.Equal(t, "gen-1", got.ID, "not the job's id")
 	assert.Equal(t, "0.3", got.Usage.Cost.Value.String())
 	body = `{"id":"job-1","status":"failed","error":"x"}`
 	got, err = ask()

@@ -7,6 +7,9 @@ import (
 
 // Class says what a request means for the accounting.
 type Class struct {
+	// Name is the endpoint's name in metrics: "chat/completions", or "other"
+	// for what is not an endpoint of OpenRouter that bills or is polled.
+	Name string
 	// Billable: the call may produce a generation, or a job that will cost.
 	Billable bool
 	// CreatesJob: the body's id names an asynchronous job, not a generation.
@@ -38,39 +41,55 @@ var inference = map[string]bool{
 	"audio/transcriptions": true, "decisions": true,
 }
 
+// usual are the classes of nearly all calls, by the path that every SDK sends.
+var usual = func() map[string]Class {
+	classes := map[string]Class{}
+	for name := range inference {
+		if name != "decisions" {
+			classes["/api/v1/"+name] = classify(http.MethodPost, name)
+		}
+	}
+	return classes
+}()
+
 // Classify decides by method and path. Billable is every POST that is not on
 // the free list: an endpoint nobody has heard of yet is metered rather than
 // missed. Doubled slashes and a missing /api, which sloppy clients send, do
 // not hide a call.
 func Classify(method, path string) Class {
-	rest := strings.Split(endpointOf(path), "/")
-	switch {
-	case rest[0] == "generation":
-		return Class{Lookup: true}
-	case method == http.MethodPost:
-		name := strings.Join(rest, "/")
-		if free[rest[0]] || name == "messages/count_tokens" {
-			return Class{}
+	if method == http.MethodPost {
+		if class, ok := usual[path]; ok {
+			return class
 		}
-		return Class{
-			Billable:   true,
-			CreatesJob: name == "videos" || name == "batches",
-			Known:      inference[name] || len(rest) > 2 && rest[0] == "interns",
-		}
-	case method == http.MethodGet && len(rest) == 2 && rest[1] != "models" && (rest[0] == "videos" || rest[0] == "batches"):
-		return Class{JobID: rest[1]}
 	}
-	return Class{}
+	return classify(method, endpointOf(path))
 }
 
-// EndpointName is a path's name in metrics. The names are few: what is not an
-// endpoint of OpenRouter that bills or is polled is "other".
-func EndpointName(path string) string {
-	name := endpointOf(path)
-	first, _, _ := strings.Cut(name, "/")
+func classify(method, name string) Class {
+	class := Class{Name: nameOf(name)}
+	rest := strings.Split(name, "/")
 	switch {
-	case inference[name]:
-		return name
+	case rest[0] == "generation":
+		class.Lookup = true
+	case method == http.MethodPost:
+		if free[rest[0]] || name == "messages/count_tokens" {
+			break
+		}
+		class.Billable = true
+		class.CreatesJob = name == "videos" || name == "batches"
+		class.Known = inference[name] || len(rest) > 2 && rest[0] == "interns"
+	case method == http.MethodGet && len(rest) == 2 && rest[1] != "models" && (rest[0] == "videos" || rest[0] == "batches"):
+		class.JobID = rest[1]
+	}
+	return class
+}
+
+// nameOf keeps the names few, for metrics.
+func nameOf(endpoint string) string {
+	first, _, _ := strings.Cut(endpoint, "/")
+	switch {
+	case inference[endpoint]:
+		return endpoint
 	case first == "videos" || first == "batches" || first == "interns" || free[first]:
 		return first
 	}

@@ -30,7 +30,10 @@ func TestClassifyKnowsWhatBills(t *testing.T) {
 		{"POST", "/api/v1/analytics/query"}:            {},
 		{"PUT", "/api/v1/chat/completions"}:            {},
 	} {
-		assert.Equal(t, want, Classify(request[0], request[1]), "%v", request)
+		got := Classify(request[0], request[1])
+		assert.NotEmpty(t, got.Name)
+		got.Name = ""
+		assert.Equal(t, want, got, "%v", request)
 	}
 }
 
@@ -42,4 +45,14 @@ func TestGenerationOfPrefersTheHeader(t *testing.T) {
 	assert.Empty(t, (&Reading{ID: "abc"}).GenerationOf(unknown, ""), "an unknown endpoint's id need not be a generation's")
 	assert.Empty(t, (&Reading{ID: "job-1"}).GenerationOf(job, ""))
 	assert.Equal(t, "gen-v", (&Reading{ID: "job-1", GenerationID: "gen-v"}).GenerationOf(job, ""))
+}
+
+func TestEndpointsHaveFewNames(t *testing.T) {
+	for path, want := range map[string]string{
+		"/api/v1/chat/completions": "chat/completions", "/v1//messages/": "messages", "/api/v1/videos/job-17": "videos",
+		"/api/v1/interns/7/chat/completions": "interns", "/api/v1/keys/0af3": "keys", "/wp-login.php": "other", "/": "other",
+	} {
+		assert.Equal(t, want, Classify("GET", path).Name)
+		assert.Equal(t, want, Classify("POST", path).Name)
+	}
 }

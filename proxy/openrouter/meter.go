@@ -144,15 +144,14 @@ func (r *Reading) GenerationOf(c Class, header string) string {
 
 func isGenerationID(id string) bool { return strings.HasPrefix(id, "gen-") }
 
-// JobOutcome reports how the polled job ended: with a charge, without one
-// (failed), or not at all yet.
+// JobOutcome reports how the job ended: with a charge, without one (failed), or
+// not at all yet. A cost that is sent while the job runs is not its bill.
 func (r *Reading) JobOutcome() (ended, failed bool) {
-	if r.Usage.Cost.Known {
-		return true, false
-	}
 	switch r.Status {
 	case "failed", "cancelled", "canceled", "expired":
-		return true, true
+		return true, !r.Usage.Cost.Known
+	case "", "completed", "succeeded":
+		return r.Usage.Cost.Known, false
 	}
 	return false, false
 }
