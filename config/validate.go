@@ -53,6 +53,12 @@ func (c *Config) crossChecks() []error {
 		"proxy.tls_cert_file=%q needs its key: set BURSAR_PROXY_TLS_KEY_FILE too, or neither for plain HTTP", c.Proxy.TLSCertFile)
 	refuse(c.Proxy.TLSCertFile == "" && c.Proxy.TLSKeyFile != "",
 		"proxy.tls_key_file=%q needs its certificate: set BURSAR_PROXY_TLS_CERT_FILE too, or neither for plain HTTP", c.Proxy.TLSKeyFile)
+	for name, secret := range map[string]Secret{
+		"upstream.api_key": c.Upstream.APIKey, "upstream.management_key": c.Upstream.ManagementKey, "admin.token": c.Admin.Token,
+	} {
+		refuse(strings.ContainsFunc(secret.Reveal(), notInHeader),
+			"%s holds a space, a line break or another character that no HTTP header may: look for what was copied along with it", name)
+	}
 	refuse(c.Proxy.Addr == c.Admin.Addr && !strings.HasSuffix(c.Proxy.Addr, ":0"),
 		"proxy.addr and admin.addr are both %q: set BURSAR_PROXY_ADDR or BURSAR_ADMIN_ADDR to another port", c.Proxy.Addr)
 	refuse(c.Journal.SegmentBytes > c.Journal.MaxBytes,
@@ -180,3 +186,6 @@ func checkNotEmpty(s string) error {
 	}
 	return nil
 }
+
+// notInHeader reports whether a credential cannot hold r and still be sent.
+func notInHeader(r rune) bool { return r <= ' ' || r > '~' }

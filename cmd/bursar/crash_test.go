@@ -213,6 +213,8 @@ func TestExitCodesAndMessages(t *testing.T) {
 		"an unknown variable":  {env: []string{"BURSAR_PROXY_ADR=x"}, code: 2, says: []string{"BURSAR_PROXY_ADR", "BURSAR_PROXY_ADDR"}},
 		"an exposed key":       {env: []string{"BURSAR_PROXY_ADDR=0.0.0.0:8080", "OPENROUTER_API_KEY=k"}, code: 2, says: []string{"BURSAR_PROXY_CLIENT_TOKENS"}},
 		"an exposed admin":     {env: []string{"BURSAR_ADMIN_ADDR=:8081"}, code: 2, says: []string{"BURSAR_ADMIN_TOKEN"}},
+		"a key with a break":   {env: []string{"OPENROUTER_API_KEY=sk-or-a\nb"}, code: 2, says: []string{"upstream.api_key", "header"}},
+		"no certificates":      {env: []string{"BURSAR_UPSTREAM_CA_FILE=/dev/null"}, code: 2, says: []string{"BURSAR_UPSTREAM_CA_FILE", "/dev/null"}},
 		"nobody to ask health": {args: []string{"healthcheck", "--admin-addr", "127.0.0.1:1"}, code: 1, says: []string{"127.0.0.1:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

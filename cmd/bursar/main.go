@@ -117,19 +117,18 @@ func (c command) execute(ctx context.Context, e *env, args []string) int {
 		return exitUsage
 	}
 	cfg, err := config.Load(flags, e.environ, e.workdir)
-	if err != nil {
-		fmt.Fprintln(e.stderr, "bursar:", err)
-		var wrong *config.Error
-		if errors.As(err, &wrong) {
-			return exitUsage
-		}
-		return exitFailed
+	if err == nil {
+		err = c.run(ctx, e, cfg)
 	}
-	if err := c.run(ctx, e, cfg); err != nil {
-		fmt.Fprintln(e.stderr, "bursar:", err)
-		return exitFailed
+	if err == nil {
+		return exitOK
 	}
-	return exitOK
+	fmt.Fprintln(e.stderr, "bursar:", err)
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 func usage(w io.Writer) {

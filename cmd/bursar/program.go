@@ -90,7 +90,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
+		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -224,9 +224,6 @@ func (p *program) openAccounting(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read BURSAR_UPSTREAM_URL: %w", err)
 	}
-	if err := p.openTransport(); err != nil {
-		return err
-	}
 	if p.settler, err = settle.NewSettler(settle.SettlerOptions{
 		Enabled: p.cfg.Settle.Enabled, Verify: p.cfg.Settle.Verify,
 		Queue: p.store, Leftovers: p.store, Keys: p.keyring,
@@ -266,7 +263,13 @@ func (p *program) logPostings(postings []accounting.Posting) {
 	}
 }
 
-func (p *program) openTransport() error {
+// wrongSetting is an error of the configuration that only the files it names
+// can show.
+func wrongSetting(format string, args ...any) error {
+	return &config.Error{Problems: []error{fmt.Errorf(format, args...)}}
+}
+
+func (p *program) openTransport(context.Context) error {
 	opts := proxy.TransportOptions{
 		DialTimeout:           p.cfg.Upstream.DialTimeout,
 		ResponseHeaderTimeout: p.cfg.Upstream.ResponseHeaderTimeout,
@@ -274,13 +277,13 @@ func (p *program) openTransport() error {
 	if file := p.cfg.Upstream.CAFile; file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("read BURSAR_UPSTREAM_CA_FILE: %w", err)
+			return wrongSetting("read BURSAR_UPSTREAM_CA_FILE: %w", err)
 		}
 		if opts.RootCAs, err = x509.SystemCertPool(); err != nil {
 			return fmt.Errorf("read the system's certificates: %w", err)
 		}
 		if !opts.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("BURSAR_UPSTREAM_CA_FILE %s holds no PEM certificate", file)
+			return wrongSetting("BURSAR_UPSTREAM_CA_FILE %s holds no PEM certificate", file)
 		}
 	}
 	p.transport = proxy.NewTransport(opts)
@@ -311,7 +314,7 @@ func (p *program) openProxy(context.Context) error {
 	if p.cfg.Proxy.TLSCertFile != "" {
 		certificate, err := tls.LoadX509KeyPair(p.cfg.Proxy.TLSCertFile, p.cfg.Proxy.TLSKeyFile)
 		if err != nil {
-			return fmt.Errorf("read BURSAR_PROXY_TLS_CERT_FILE and BURSAR_PROXY_TLS_KEY_FILE: %w", err)
+			return wrongSetting("read BURSAR_PROXY_TLS_CERT_FILE and BURSAR_PROXY_TLS_KEY_FILE: %w", err)
 		}
 		opts.Certificate = &certificate
 	}
