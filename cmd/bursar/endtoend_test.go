@@ -260,7 +260,9 @@ func TestAVideoJobIsBilledOnce(t *testing.T) {
 		return settled == 2
 	}, 30*time.Second, 100*time.Millisecond, "jobs are followed to their end though no client polls them")
 	var total decimal.Decimal
-	require.NoError(t, conn.QueryRow(context.Background(), `SELECT sum(cost_usd) FROM openrouter_usage`).Scan(&total))
+	var misnamed int
+	require.NoError(t, conn.QueryRow(context.Background(), `SELECT sum(cost_usd), count(*) FILTER (WHERE generation_id = job_id) FROM openrouter_usage`).Scan(&total, &misnamed))
+	assert.Zero(t, misnamed, "a job's id is not a generation's")
 	assert.True(t, r.fake.Total().Equal(total), "billed %s, recorded %s", r.fake.Total(), total)
 }
 
