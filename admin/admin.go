@@ -14,12 +14,15 @@ import (
 	"bursar/accounting"
 )
 
-// Usage lists recorded calls.
+// Usage reads recorded calls.
 type Usage interface {
 	// ListUsage returns the newest rows that match, at most filter.Limit of
 	// them. A cursor it never handed out is [accounting.ErrBadCursor]. It is
 	// called concurrently and must return when ctx ends.
 	ListUsage(ctx context.Context, filter accounting.UsageFilter) (accounting.UsagePage, error)
+	// FindUsage returns the row of one call. A call that is not there is
+	// [accounting.ErrUnknownCall]. It is called as ListUsage is.
+	FindUsage(ctx context.Context, id accounting.RequestID) (accounting.UsageRow, error)
 }
 
 // Options are what a [Handler] is made from.
@@ -34,8 +37,10 @@ type Options struct {
 	// Its path is ignored. Empty: none.
 	AppURL string
 
-	Usage    Usage               // required
-	Gatherer prometheus.Gatherer // required; what /metrics shows
+	Usage     Usage               // required
+	Decisions Decisions           // required
+	Audit     Audit               // required
+	Gatherer  prometheus.Gatherer // required; what /metrics shows
 
 	Readiness []Check     // what /readyz asks; names must differ
 	Draining  func() bool // true: stopping, hence not ready; nil: never
@@ -46,17 +51,19 @@ type Options struct {
 
 // Handler serves the admin port. Create it with [New].
 type Handler struct {
-	chain    http.Handler // middleware around mux
-	mux      *http.ServeMux
-	usage    Usage
-	token    [sha256.Size]byte // of Options.Token; meaningless when open
-	open     bool              // no token is set
-	origin   string            // of AppURL; empty: none
-	sessions *sessions
-	ready    *readiness
-	log      zerolog.Logger
-	version  string
-	openAPI  []byte
+	chain     http.Handler // middleware around mux
+	mux       *http.ServeMux
+	usage     Usage
+	decisions Decisions
+	audit     Audit
+	token     [sha256.Size]byte // of Options.Token; meaningless when open
+	open      bool              // no token is set
+	origin    string            // of AppURL; empty: none
+	sessions  *sessions
+	ready     *readiness
+	log       zerolog.Logger
+	version   string
+	openAPI   []byte
 }
 
 // New returns the admin port's handler. The error names every option that
@@ -66,6 +73,12 @@ func New(o Options) (*Handler, error) {
 	err = errors.Join(err, checkReadiness(o.Readiness))
 	if o.Usage == nil {
 		err = errors.Join(err, errors.New("admin: Options.Usage is nil"))
+	}
+	if o.Decisions == nil {
+		err = errors.Join(err, errors.New("admin: Options.Decisions is nil"))
+	}
+	if o.Audit == nil {
+		err = errors.Join(err, errors.New("admin: Options.Audit is nil"))
 	}
 	if o.Gatherer == nil {
 		err = errors.Join(err, errors.New("admin: Options.Gatherer is nil"))
@@ -77,15 +90,17 @@ func New(o Options) (*Handler, error) {
 		o.Version = "devel"
 	}
 	h := &Handler{
-		mux:      http.NewServeMux(),
-		usage:    o.Usage,
-		token:    sha256.Sum256([]byte(o.Token)),
-		open:     o.Token == "",
-		origin:   origin,
-		sessions: newSessions(sessionLife, maxSessions),
-		ready:    newReadiness(o.Readiness, o.Draining),
-		log:      o.Logger,
-		version:  o.Version,
+		mux:       http.NewServeMux(),
+		usage:     o.Usage,
+		decisions: o.Decisions,
+		audit:     o.Audit,
+		token:     sha256.Sum256([]byte(o.Token)),
+		open:      o.Token == "",
+		origin:    origin,
+		sessions:  newSessions(sessionLife, maxSessions),
+		ready:     newReadiness(o.Readiness, o.Draining),
+		log:       o.Logger,
+		version:   o.Version,
 	}
 	if err := h.routes(o.Gatherer); err != nil {
 		return nil, fmt.Errorf("admin routes: %w", err)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,25 @@ func (f *fakeUsage) ListUsage(ctx context.Context, filter accounting.UsageFilter
 	if f.hook != nil {
 		f.hook(ctx)
 	}
-	return f.page, f.err
+	page := f.page
+	if filter.Status != "" {
+		page = accounting.UsagePage{}
+		for _, row := range f.page.Rows {
+			if row.Status == filter.Status {
+				page.Rows = append(page.Rows, row)
+			}
+		}
+	}
+	return page, f.err
+}
+
+func (f *fakeUsage) FindUsage(_ context.Context, id accounting.RequestID) (accounting.UsageRow, error) {
+	for _, row := range f.page.Rows {
+		if row.ID == id {
+			return row, f.err
+		}
+	}
+	return accounting.UsageRow{}, cmp.Or(f.err, accounting.ErrUnknownCall)
 }
 
 func (f *fakeUsage) last(t *testing.T) accounting.UsageFilter {
@@ -59,11 +78,13 @@ func (f *fakeUsage) last(t *testing.T) accounting.UsageFilter {
 func newHandler(t *testing.T, usage Usage, change func(*Options)) *Handler {
 	t.Helper()
 	o := Options{
-		Token:    token,
-		Usage:    usage,
-		Gatherer: prometheus.NewRegistry(),
-		Logger:   zerolog.New(zerolog.NewTestWriter(t)),
-		Version:  "1.2.3",
+		Token:     token,
+		Usage:     usage,
+		Decisions: &fakeDecisions{},
+		Audit:     &fakeAudit{},
+		Gatherer:  prometheus.NewRegistry(),
+		Logger:    zerolog.New(zerolog.NewTestWriter(t)),
+		Version:   "1.2.3",
 	}
 	if change != nil {
 		change(&o)
@@ -155,6 +176,8 @@ func TestNewNamesEveryOptionThatCannotBe(t *testing.T) {
 	require.ErrorContains(t, err, `APP_URL "app.example.com"`)
 	require.ErrorContains(t, err, `check 0 "database"`)
 	require.ErrorContains(t, err, "Usage is nil")
+	require.ErrorContains(t, err, "Decisions is nil")
+	require.ErrorContains(t, err, "Audit is nil")
 	require.ErrorContains(t, err, "Gatherer is nil")
 
 	ok := func(context.Context) error { return nil }

@@ -7,7 +7,8 @@
 //	   │  token or login cookie                 auth.go, session.go
 //	   ▼
 //	 routes ──► /                 newest calls, a page for people      page.go
-//	        ├─► /api/…            JSON API, described by /openapi.json usage.go, openapi.go
+//	        ├─► /calls/{id}       one call, and what can be decided    call.go
+//	        ├─► /api/…            JSON API, described by /openapi.json usage.go, decide.go, audit.go, openapi.go
 //	        ├─► /login /logout    the token for a cookie               login.go
 //	        ├─► /metrics          Prometheus
 //	        └─► /healthz /readyz                                      health.go

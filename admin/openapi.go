@@ -42,6 +42,7 @@ func (h *Handler) newAPI() huma.API {
 			},
 			Tags: []*huma.Tag{
 				{Name: "usage", Description: "Calls and their costs."},
+				{Name: "audit", Description: "What people changed."},
 				{Name: "health", Description: "Whether this process lives and may be sent work."},
 			},
 			Components: &huma.Components{
@@ -138,17 +139,16 @@ func (amountSchema) Schema(huma.Registry) *huma.Schema {
 // describe completes the description of the API with what the domain's types
 // cannot say themselves, and fixes it.
 func (h *Handler) describe(api huma.API) error {
-	row := reflect.TypeFor[accounting.UsageRow]()
-	schema := api.OpenAPI().Components.Schemas.Map()[row.Name()]
-	for field := range row.Fields() {
-		column := field.Tag.Get("json")
-		property := schema.Properties[column]
-		property.Description = usageColumns[column]
-		property.Nullable = field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Map
-	}
+	schema := describeType(api, reflect.TypeFor[accounting.UsageRow](), usageColumns)
 	schema.Properties["id"].Format = "uuid"
 	for _, s := range statuses {
 		schema.Properties["status"].Enum = append(schema.Properties["status"].Enum, string(s.Name))
+	}
+
+	entry := describeType(api, reflect.TypeFor[accounting.AuditEntry](), auditColumns)
+	for _, name := range []string{"before", "after"} {
+		entry.Properties[name].Type, entry.Properties[name].Nullable = huma.TypeObject, true
+		entry.Properties[name].AdditionalProperties = true
 	}
 
 	var err error
@@ -157,6 +157,19 @@ func (h *Handler) describe(api huma.API) error {
 		return fmt.Errorf("describe the API: %w", err)
 	}
 	return nil
+}
+
+// describeType describes the members of one of the domain's types, which may
+// not know huma, and returns its schema.
+func describeType(api huma.API, t reflect.Type, descriptions map[string]string) *huma.Schema {
+	schema := api.OpenAPI().Components.Schemas.Map()[t.Name()]
+	for field := range t.Fields() {
+		name := field.Tag.Get("json")
+		property := schema.Properties[name]
+		property.Description = descriptions[name]
+		property.Nullable = field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Map
+	}
+	return schema
 }
 
 // serveOpenAPI answers GET /openapi.json.

@@ -45,11 +45,13 @@ func TestTheAPIIsDescribedByOpenAPI31(t *testing.T) {
 	require.Equal(t, cookieName, at(t, doc, "components", "securitySchemes", "session", "name"))
 
 	for path, item := range at(t, doc, "paths").(map[string]any) {
-		operation := at(t, item, "get").(map[string]any)
-		require.NotEmpty(t, operation["operationId"], path)
-		require.NotEmpty(t, operation["summary"], path)
-		require.NotEmpty(t, operation["description"], path)
-		require.NotNil(t, operation["security"], path)
+		for method, operation := range item.(map[string]any) {
+			operation := operation.(map[string]any)
+			require.NotEmpty(t, operation["operationId"], "%s %s", method, path)
+			require.NotEmpty(t, operation["summary"], "%s %s", method, path)
+			require.NotEmpty(t, operation["description"], "%s %s", method, path)
+			require.NotNil(t, operation["security"], "%s %s", method, path)
+		}
 	}
 	require.Len(t, at(t, doc, "paths", "/api/usage", "get", "security"), 2)
 	require.Empty(t, at(t, doc, "paths", "/healthz", "get", "security"))

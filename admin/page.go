@@ -3,8 +3,10 @@ package admin
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -21,6 +23,10 @@ import (
 // pageRows is how many calls the page shows.
 const pageRows = 50
 
+// undecidedRows is how many calls of each state that waits for somebody the
+// page shows.
+const undecidedRows = 10
+
 //go:embed page.html
 var pageSource string
 
@@ -28,9 +34,10 @@ var pages = template.Must(template.New("page").Funcs(template.FuncMap{
 	"or_dash": orDash,
 	"split":   splitAmount,
 	"seconds": seconds,
-	"utc":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"utc":     utc,
 	"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"filter":  func(campaign string) string { return "/?" + url.Values{"campaign_id": {campaign}}.Encode() },
+	"json":    func(v json.RawMessage) string { return cmp.Or(string(v), "–") },
 	"meaning": meaningOf,
 	"calls":   theseCalls,
 }).Parse(pageSource))
@@ -49,13 +56,18 @@ type callsPage struct {
 	Rows     []accounting.UsageRow
 	Summary  summary
 	Statuses []statusMeaning
-	Campaign string // shown alone; empty: all
-	Newest   bool   // the first page, which refreshes itself
-	Older    string // address of the next page; empty: this is the last
-	Read     time.Time
+	Campaign string            // shown alone; empty: all
+	Status   accounting.Status // shown alone; empty: all
+
+	Undecided []accounting.UsageRow // that wait for somebody, the newest of them; only on the first page of all calls
+	Waiting   []accounting.Status   // states of which there are more
+	Newest    bool                  // the first page, which refreshes itself
+	Older     string                // address of the next page; empty: this is the last
+	Read      time.Time
 }
 
-// index answers GET /: the newest calls, perhaps of one campaign.
+// index answers GET /: the newest calls, perhaps of one campaign or state, and
+// those that wait for somebody.
 func (h *Handler) index(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	if errs := checkQuery(r.URL.RawQuery); len(errs) > 0 {
@@ -63,29 +75,59 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request) error {
 	}
 	filter := accounting.UsageFilter{
 		CampaignID: query.Get("campaign_id"),
+		Status:     accounting.Status(query.Get("status")),
 		Cursor:     query.Get("cursor"),
 		Limit:      pageRows,
+	}
+	if filter.Status != "" && meaningOf(filter.Status) == "" {
+		return newProblem(http.StatusUnprocessableEntity, "There is no state %s. Start again at /.", shown(string(filter.Status)))
+	}
+	content := callsPage{
+		Statuses: statuses,
+		Campaign: filter.CampaignID,
+		Status:   filter.Status,
+		Newest:   filter.Cursor == "",
+		Read:     time.Now(),
+	}
+	if content.Newest && filter.CampaignID == "" && filter.Status == "" {
+		if err := h.readUndecided(r.Context(), &content); err != nil {
+			return err
+		}
 	}
 	list, err := h.readUsage(r.Context(), filter)
 	if err != nil {
 		return err
 	}
-	content := callsPage{
-		Rows:     list.Rows,
-		Summary:  summarise(list.Rows),
-		Statuses: statuses,
-		Campaign: filter.CampaignID,
-		Newest:   filter.Cursor == "",
-		Read:     time.Now(),
-	}
+	content.Rows, content.Summary = list.Rows, summarise(list.Rows)
 	if list.NextCursor != "" {
-		older := url.Values{"cursor": {list.NextCursor}}
-		if filter.CampaignID != "" {
-			older.Set("campaign_id", filter.CampaignID)
+		query.Set("cursor", list.NextCursor)
+		for name := range query {
+			if query.Get(name) == "" {
+				query.Del(name)
+			}
 		}
-		content.Older = "/?" + older.Encode()
+		content.Older = "/?" + query.Encode()
 	}
 	return h.renderPage(w, http.StatusOK, "calls", content)
+}
+
+// readUndecided reads the newest calls that wait for somebody.
+func (h *Handler) readUndecided(ctx context.Context, content *callsPage) error {
+	for _, s := range statuses {
+		if !s.Name.Undecided() {
+			continue
+		}
+		list, err := h.readUsage(ctx, accounting.UsageFilter{Status: s.Name, Limit: undecidedRows})
+		if err != nil {
+			return err
+		}
+		content.Undecided = append(content.Undecided, list.Rows...)
+		if list.NextCursor != "" {
+			content.Waiting = append(content.Waiting, s.Name)
+		}
+	}
+	slices.SortFunc(content.Undecided, func(a, b accounting.UsageRow) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return nil
 }
 
 // renderPage writes the named template's page. If it returns an error, nothing
@@ -95,7 +137,7 @@ func (h *Handler) renderPage(w http.ResponseWriter, status int, name string, con
 		Name:    name,
 		Nonce:   rand.Text(),
 		Version: h.version,
-		Login:   !h.open && name == "calls",
+		Login:   !h.open && (name == "calls" || name == "call"),
 		Content: content,
 	}
 	var out bytes.Buffer
@@ -122,7 +164,7 @@ type summary struct {
 	Providers  decimal.Decimal // USD paid to providers directly, where is_byok
 	Known      int             // calls whose cost is known
 	Verified   int             // of these, confirmed by OpenRouter's own record
-	Open       int             // calls whose cost is not known; failed ones have none
+	Open       int             // calls whose cost is not known; failed and dismissed ones have none
 	Prompt     int64           // tokens, where known
 	Completion int64
 	Campaigns  []campaignSum // dearest first
@@ -151,7 +193,7 @@ func summarise(rows []accounting.UsageRow) summary {
 		}
 		c.Calls++
 		if row.CostUSD == nil {
-			if row.Status != accounting.StatusFailed {
+			if row.Status != accounting.StatusFailed && row.Status != accounting.StatusDismissed {
 				s.Open++
 			}
 			continue
@@ -200,6 +242,9 @@ func orDash(v any) string {
 	}
 	return "–"
 }
+
+// utc shows a time.
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // splitAmount cuts an amount before its decimal point, so that a column can
 // stand on it.

@@ -37,6 +37,17 @@ var listUsageOperation = huma.Operation{
 	RejectUnknownQueryParameters: true, // a misspelt filter must not list everything
 }
 
+var findUsageOperation = huma.Operation{
+	OperationID: "find-usage",
+	Method:      http.MethodGet,
+	Path:        "/api/usage/{id}",
+	Summary:     "One call and what it cost",
+	Description: "One row of openrouter_usage, by the id that X-Bursar-Request-ID carried.",
+	Tags:        []string{"usage"},
+	Security:    needsToken,
+	Errors:      []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable},
+}
+
 // usageInput is the query of GET /api/usage.
 type usageInput struct {
 	CampaignID   string    `query:"campaign_id" maxLength:"200" doc:"Calls for this campaign, as sent in X-Campaign-ID." example:"q4-outreach"`
@@ -137,17 +148,51 @@ func (h *Handler) readUsage(ctx context.Context, filter accounting.UsageFilter) 
 	limited, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	page, err := h.usage.ListUsage(limited, filter)
-	switch {
-	case errors.Is(err, accounting.ErrBadCursor):
-		return accounting.UsagePage{}, invalid(fieldError{
-			Field:   "cursor",
-			Value:   shown(filter.Cursor),
-			Message: accounting.ErrBadCursor.Error(),
-			Allowed: "next_cursor of the page before, as it stands; none for the first page",
-		})
-	case err != nil && limited.Err() != nil && ctx.Err() == nil:
-		// However the store words it, this is why.
-		return accounting.UsagePage{}, errors.Join(err, context.DeadlineExceeded)
+	if errors.Is(err, accounting.ErrBadCursor) {
+		return accounting.UsagePage{}, badCursor(filter.Cursor)
 	}
-	return page, err
+	return page, lateOr(ctx, limited, err)
+}
+
+// findUsage answers GET /api/usage/{id}.
+func (h *Handler) findUsage(ctx context.Context, in *callInput) (*callOutput, error) {
+	id, err := callID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	row, err := h.findCall(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &callOutput{envelope[accounting.UsageRow]{Success: true, Data: row}}, nil
+}
+
+// findCall asks the store for one row, within queryTimeout.
+func (h *Handler) findCall(ctx context.Context, id accounting.RequestID) (accounting.UsageRow, error) {
+	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	row, err := h.usage.FindUsage(limited, id)
+	if errors.Is(err, accounting.ErrUnknownCall) {
+		return row, newProblem(http.StatusNotFound, "There is no call %s.", id)
+	}
+	return row, lateOr(ctx, limited, err)
+}
+
+// badCursor is the problem with a cursor that no listing has handed out.
+func badCursor(cursor string) *problem {
+	return invalid(fieldError{
+		Field:   "cursor",
+		Value:   shown(cursor),
+		Message: accounting.ErrBadCursor.Error(),
+		Allowed: "next_cursor of the page before, as it stands; none for the first page",
+	})
+}
+
+// lateOr is err, and beside it that the time limit was the reason, however the
+// store words it.
+func lateOr(ctx, limited context.Context, err error) error {
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return errors.Join(err, context.DeadlineExceeded)
+	}
+	return err
 }

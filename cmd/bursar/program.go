@@ -336,7 +336,7 @@ func (p *program) counted(next http.Handler) http.Handler {
 func (p *program) openAdmin(context.Context) error {
 	handler, err := admin.New(admin.Options{
 		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
-		Usage: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
+		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining: p.draining.Load,
 		Readiness: []admin.Check{
 			{Name: "database", Probe: p.probeDatabase},
