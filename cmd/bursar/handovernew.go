@@ -138,9 +138,11 @@ func (p *program) awaitTurn(ctx context.Context) error {
 	return nil
 }
 
-// succeed tells the predecessor that we serve, and takes its keys.
+// succeed tells the predecessor that we serve, and takes its keys. systemd is
+// told by the predecessor, since it listens to the service's main process.
 func (p *program) succeed() {
 	if p.handover.inherited == nil {
+		p.notifySystemd("READY=1")
 		return
 	}
 	p.handover.receiving.Store(true)

@@ -77,7 +77,9 @@ func (p *program) spawn(ctx context.Context) (_ *successor, err error) {
 	}
 	passed, s.words = append(passed, toUs), fromIt
 
-	known := legacyFacts{DatabaseUp: p.probeDatabase(ctx) == nil, ProxyAddr: p.cfg.Proxy.Addr, AdminAddr: p.cfg.Admin.Addr}
+	probing, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	known := legacyFacts{DatabaseUp: p.probeDatabase(probing) == nil, ProxyAddr: p.cfg.Proxy.Addr, AdminAddr: p.cfg.Admin.Addr}
 	s.cmd = &exec.Cmd{
 		Path: path, Args: p.handover.self.args, Dir: p.handover.self.workdir,
 		Env:   append(p.handover.self.environ, handoverVariable+"="+known.String()),

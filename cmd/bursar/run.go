@@ -52,7 +52,6 @@ func (p *program) start() error {
 	})
 	p.announce()
 	p.succeed()
-	p.notifySystemd("READY=1")
 	return nil
 }
 
