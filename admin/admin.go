@@ -42,6 +42,8 @@ type Options struct {
 	Audit     Audit               // required
 	Gatherer  prometheus.Gatherer // required; what /metrics shows
 
+	Reconciliations Reconciliations // nil: their routes do not exist
+
 	Readiness []Check     // what /readyz asks; names must differ
 	Draining  func() bool // true: stopping, hence not ready; nil: never
 
@@ -64,6 +66,8 @@ type Handler struct {
 	log       zerolog.Logger
 	version   string
 	openAPI   []byte
+
+	reconciliations Reconciliations // nil: there are none
 }
 
 // New returns the admin port's handler. The error names every option that
@@ -101,6 +105,8 @@ func New(o Options) (*Handler, error) {
 		ready:     newReadiness(o.Readiness, o.Draining),
 		log:       o.Logger,
 		version:   o.Version,
+
+		reconciliations: o.Reconciliations,
 	}
 	if err := h.routes(o.Gatherer); err != nil {
 		return nil, fmt.Errorf("admin routes: %w", err)
