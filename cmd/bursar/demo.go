@@ -51,12 +51,27 @@ nothing leaves the machine and no money is spent.
   stop       Ctrl-C
 
 `, p.adminURL(), p.adminURL(), p.proxyURL())
-	campaign, stop := context.WithCancel(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(serving) }()
+	campaign, stopCampaign := context.WithCancel(ctx)
+	defer stopCampaign()
 	var wg sync.WaitGroup
 	wg.Go(func() { newSampleCampaign(p.proxyURL()).run(campaign) })
-	err = p.run(ctx)
-	stop()
-	wg.Wait()
+	select {
+	case err = <-ended:
+		stopCampaign()
+		wg.Wait()
+	case <-ctx.Done():
+		wg.Wait()
+		// The fake forgets with this process, so the last costs are asked for
+		// now rather than at the next start.
+		fmt.Fprintln(e.stdout, "\nwaiting for the costs of the calls that were cut off (Ctrl-C again ends at once)")
+		till.wait(10 * time.Second)
+		stop()
+		err = <-ended
+	}
 	return errors.Join(err, till.close())
 }
 
@@ -89,11 +104,24 @@ func (t *till) posted(postings []accounting.Posting) {
 	_ = table.Flush() // a terminal that went away is no reason to stop
 }
 
+// wait returns when what was recorded equals what was billed, or after limit.
+func (t *till) wait(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end) && !t.agrees(); {
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (t *till) agrees() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.fake.InFlight() == 0 && t.recorded.Equal(t.fake.Total())
+}
+
 // close says how the two ledgers compare at the end.
 func (t *till) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, err := fmt.Fprintf(t.out, "\nrecorded since the start: $%s; billed by the fake OpenRouter: $%s\n(calls cut off by the end are settled at the next start)\n", t.recorded, t.fake.Total())
+	_, err := fmt.Fprintf(t.out, "\nrecorded by Bursar since the start: $%s\nbilled by the fake OpenRouter:       $%s\n", t.recorded, t.fake.Total())
 	return err
 }
 
