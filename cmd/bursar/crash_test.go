@@ -35,11 +35,26 @@ type binary struct {
 	directory string
 }
 
+// built is the program, built once for all tests that run it.
+var built = sync.OnceValues(func() (path string, err error) {
+	if buildDir, err = os.MkdirTemp("", "bursar-build"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(buildDir, "bursar")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+var buildDir string // removed at the end
+
 func newBinary(t testing.TB, env ...string) *binary {
 	t.Helper()
 	b := &binary{t: t, path: filepath.Join(t.TempDir(), "bursar"), directory: t.TempDir(), log: new(bytes.Buffer)}
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", b.path, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
+	path, err := built()
+	require.NoError(t, err)
+	require.NoError(t, os.Link(path, b.path)) // a path of its own, which an upgrade may replace
 	proxy, admin := freeAddr(t), freeAddr(t)
 	b.base, b.admin = "http://"+proxy, "http://"+admin
 	b.env = append([]string{

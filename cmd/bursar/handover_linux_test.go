@@ -231,7 +231,7 @@ func poll(ctx context.Context, admin string) (failed []string) {
 }
 
 func TestUpgradesUnderLoadFailNoCallAndLoseNoCost(t *testing.T) {
-	upgrades, workers := 5, 4
+	upgrades, workers := 4, 4
 	if testing.Short() {
 		upgrades = 1
 	}
@@ -290,7 +290,7 @@ func TestUpgradesUnderLoadFailNoCallAndLoseNoCost(t *testing.T) {
 }
 
 func TestKeysOfTheOldProcessSettleCallsInTheNewOne(t *testing.T) {
-	fake := startFake(t, func(o *openroutertest.Options) { o.GenerationDelay = 3 * time.Second })
+	fake := startFake(t, func(o *openroutertest.Options) { o.GenerationDelay = 2500 * time.Millisecond })
 	l := newLineage(t, "BURSAR_UPSTREAM_URL="+fake.URL) // on its private Postgres
 	kept := &http.Client{Transport: &http.Transport{}}
 	call := func(key string) *http.Response {

@@ -17,7 +17,11 @@ import (
 	"bursar/store/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := postgrestest.Main(m)
+	_ = os.RemoveAll(buildDir)
+	os.Exit(code)
+}
 
 // running is a whole Bursar in front of a fake OpenRouter.
 type running struct {
