@@ -88,17 +88,18 @@ func inspectJournal(_ context.Context, e *env, cfg config.Config) error {
 	if holdersErr != nil {
 		fmt.Fprintf(e.stderr, "bursar: who holds the instances cannot be told: %v\n", holdersErr)
 	}
-	if _, err := fmt.Fprintf(e.stdout, "Journal %s\n\n", dir); err != nil {
-		return err
-	}
+	fmt.Fprintf(e.stdout, "Journal %s\n\n", dir)
 	table := newTable(e.stdout)
 	fmt.Fprintln(table, "INSTANCE\tHELD BY\tSEGMENTS\tBYTES")
 	for _, row := range instanceRows(instances, reports) {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\n", row.name, row.holder, row.segments, row.bytes)
 	}
-	if len(reports) > 0 {
-		fmt.Fprintln(table, "\t\t\t\nSEGMENT\tBYTES\tOPENED\tIDENTIFIED\tCLOSED\tPOLLED\tREMARK")
+	if err := table.Flush(); err != nil || len(reports) == 0 {
+		return err
 	}
+	fmt.Fprintln(e.stdout)
+	table = newTable(e.stdout)
+	fmt.Fprintln(table, "SEGMENT\tBYTES\tOPENED\tIDENTIFIED\tCLOSED\tPOLLED\tREMARK")
 	for i := range reports {
 		r := &reports[i]
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", segmentName(r), r.Bytes, r.Events[accounting.Opened],

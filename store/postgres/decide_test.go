@@ -175,7 +175,7 @@ func TestAGenerationThatWasTypedWrongCanBeReplaced(t *testing.T) {
 	require.Len(t, claim(t, s, true), 1)
 	require.NoError(t, s.GiveUp(t.Context(), e.ID, "not published"))
 	attachTo(t, s, e, "gen-wrong") // asked for once more
-	require.Equal(t, 1, len(claim(t, s, true)))
+	require.Len(t, claim(t, s, true), 1)
 	require.NoError(t, s.GiveUp(t.Context(), e.ID, "not published"))
 	row := attachTo(t, s, e, "gen-right")
 	require.Nil(t, row.SettleError)
