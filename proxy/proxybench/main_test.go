@@ -142,7 +142,7 @@ func TestTheInstalledProxiesForwardAndStop(t *testing.T) {
 			if _, err := findProgram(name); err != nil {
 				t.Skip(err) // optional in a run too
 			}
-			dir, err := os.MkdirTemp("", "proxybench-test-") // t.TempDir is closed to other users
+			dir, err := os.MkdirTemp("", "proxybench-test-") //nolint:usetesting // t.TempDir is closed to other users
 			require.NoError(t, err)
 			defer os.RemoveAll(dir)
 			require.NoError(t, os.Chmod(dir, 0o755))

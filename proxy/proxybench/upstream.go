@@ -106,7 +106,7 @@ func upstreamHandler() (http.Handler, error) {
 // constantCost is the literal that all lean answers have as their cost.
 func constantCost(lean http.Handler) (string, error) {
 	recorder := httptest.NewRecorder()
-	lean.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, chatPath, strings.NewReader(`{}`)))
+	lean.ServeHTTP(recorder, httptest.NewRequestWithContext(context.Background(), http.MethodPost, chatPath, strings.NewReader(`{}`)))
 	found := regexp.MustCompile(`"cost":([0-9.eE-]+)`).FindSubmatch(recorder.Body.Bytes())
 	if found == nil {
 		return "", errors.New("the fake OpenRouter's answer has no cost")
