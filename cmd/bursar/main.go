@@ -43,6 +43,7 @@ func commands() []command {
 		{"serve", "run the proxy and the admin port (the default)", serve},
 		{"demo", "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", demo},
 		{"migrate", "bring the database's schema up to date, and exit", migrate},
+		{"reconcile", "compare days with OpenRouter's own figures: --from YYYY-MM-DD --to YYYY-MM-DD, else yesterday", nil},
 		{"journal", "inspect, verify, export or repair the journal; \"bursar journal help\" says more", nil},
 		{"healthcheck", "ask a running Bursar whether it is alive; exit 0 if it is", healthcheck},
 		{"version", "print the version", nil},
@@ -104,6 +105,9 @@ func (c command) execute(ctx context.Context, e *env, args []string) int {
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
 	config.Flags(flags)
+	if c.name == "reconcile" {
+		c.run = reconcileCommand(flags)
+	}
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):

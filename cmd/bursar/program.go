@@ -55,6 +55,8 @@ type program struct {
 	settler   *settle.Settler
 	transport *http.Transport
 
+	reconciliation reconciliation
+
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
 	inFlight                     sync.WaitGroup // requests on the data port
@@ -90,7 +92,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openProxy, p.openAdmin,
+		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openReconciliation, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -337,7 +339,8 @@ func (p *program) openAdmin(context.Context) error {
 	handler, err := admin.New(admin.Options{
 		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
 		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
-		Draining: p.draining.Load,
+		Draining:        p.draining.Load,
+		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
 		Readiness: []admin.Check{
 			{Name: "database", Probe: p.probeDatabase},
 			{Name: "journal", Probe: p.probeJournal},

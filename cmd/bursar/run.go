@@ -41,6 +41,7 @@ func (p *program) start() error {
 	p.loop("keyring", p.keyring.Run)
 	p.loop("settler", p.settler.Run)
 	p.loop("backlog", backlog.Run)
+	p.startReconciliation()
 	p.loop("journal adoption", p.adopt)
 	p.loop("shipper", p.shipper.Run)
 	p.serve("admin port", func() error { return p.adminServer.Serve(p.adminListener) })
