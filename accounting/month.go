@@ -9,6 +9,9 @@ import (
 // are not all made.
 var ErrMonthNotOver = errors.New("the month is not over")
 
+// ActionCloseMonth is the closing of a month in the audit log.
+const ActionCloseMonth = "month.close"
+
 // MonthRest is what of a month OpenRouter's own record has not confirmed.
 type MonthRest struct {
 	OpenCalls       int64 // their cost is not known: pending, awaiting_key, unresolved, interrupted

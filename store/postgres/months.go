@@ -94,9 +94,9 @@ func (s *Store) MonthRest(ctx context.Context, m accounting.Month) (accounting.M
 }
 
 // CloseMonth closes a month at now in the name of by, whatever of it is still
-// open or unverified, and returns it with a count of that. Closing it again
-// changes nothing and returns it as it was closed. Errors:
-// [accounting.ErrMonthNotOver].
+// open or unverified, and returns it with a count of that. It is audited in the
+// same transaction. Closing it again changes nothing and returns it as it was
+// closed. Errors: [accounting.ErrMonthNotOver].
 func (s *Store) CloseMonth(ctx context.Context, m accounting.Month, by string, now time.Time) (accounting.ClosedMonth, error) {
 	closed := accounting.ClosedMonth{Month: m}
 	if !m.Before(accounting.MonthOf(now)) {
@@ -108,17 +108,23 @@ func (s *Store) CloseMonth(ctx context.Context, m accounting.Month, by string, n
 		return accounting.ClosedMonth{}, err
 	}
 	err = s.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `-- name: month_close
+		tag, err := tx.Exec(ctx, `-- name: month_close
 			INSERT INTO monthly_costs AS m (year, month, instantly_cost, google_workspace_cost, exchange_rate, closed_at, closed_by)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (year, month) DO UPDATE SET closed_at = excluded.closed_at, closed_by = excluded.closed_by, updated_at = now()
 			WHERE m.closed_at IS NULL`,
-			m.Year, int(m.Month), s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate, now, string(clean(by))); err != nil {
+			m.Year, int(m.Month), s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate, now, string(clean(by)))
+		if err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `-- name: month_closed
+		err = tx.QueryRow(ctx, `-- name: month_closed
 			SELECT openrouter_cost, total_cost, closed_at, closed_by FROM monthly_costs WHERE (year, month) = ($1, $2)`,
 			m.Year, int(m.Month)).Scan(&closed.OpenRouterCostUSD, &closed.TotalCostEUR, &closed.ClosedAt, &closed.ClosedBy)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err // closed before
+		}
+		return audit(ctx, tx, auditEntry{actor: by, action: accounting.ActionCloseMonth, subject: "months/" + m.String(),
+			after: map[string]any{"openrouter_cost": closed.OpenRouterCostUSD, "open_calls": rest.OpenCalls, "unverified_calls": rest.UnverifiedCalls}})
 	})
 	if err != nil {
 		return accounting.ClosedMonth{}, fmt.Errorf("close %s: %w", m, err)

@@ -130,6 +130,10 @@ func TestAMonthThatRunsCannotBeClosedAndAClosedOneStaysAsItWas(t *testing.T) {
 	again, err := s.CloseMonth(t.Context(), november, "somebody else", fifth.AddDate(0, 0, 1))
 	require.NoError(t, err)
 	require.Equal(t, first.ClosedBy+first.ClosedAt.String(), again.ClosedBy+again.ClosedAt.String())
+	page, err := s.ListAudit(t.Context(), accounting.AuditFilter{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, page.Entries, 1, "it was closed once")
+	require.Equal(t, "Finance month.close months/2026-11", page.Entries[0].Actor+" "+page.Entries[0].Action+" "+page.Entries[0].Subject)
 }
 
 func TestMonthsAreOpenUntilTheyAreClosed(t *testing.T) {
