@@ -55,6 +55,14 @@
 //	             └── overflow, in memory ─┘   └── Pending: Wake ───┘  │
 //	proxy ──► Keyring.Hold ──────────────── Key, Fingerprints ────────┘
 //
+// # Days and months
+//
+// A settled call may still be wrong in company: a call that nobody recorded has
+// no row to settle. So the [Sampler] notes what keys and the account have used
+// so far, and the [Reconciler] compares each day that is over with these
+// figures and with GET /activity. [Months] closes a month of which all is
+// confirmed; what changes later is a correction.
+//
 // Stop order: the proxy drains, [Shipper.Run] ends, [Shipper.Flush] has the
 // last word with a deadline of its own, then the settler, the keyring and the
 // partitions; last the journal closes.
