@@ -22,7 +22,7 @@ import (
 // never in it, and nothing leaves the machine.
 func demo(ctx context.Context, e *env, cfg config.Config) error {
 	fake, err := openroutertest.Start(openroutertest.Options{
-		GenerationDelay: 2 * time.Second, CancelledDelay: 4 * time.Second,
+		GenerationDelay: time.Second, CancelledDelay: 3 * time.Second,
 	}, openroutertest.HTTP1)
 	if err != nil {
 		return fmt.Errorf("start the fake OpenRouter: %w", err)
@@ -68,7 +68,7 @@ nothing leaves the machine and no money is spent.
 		// The fake forgets with this process, so the last costs are asked for
 		// now rather than at the next start.
 		fmt.Fprintln(e.stdout, "\nwaiting for the costs of the calls that were cut off (Ctrl-C again ends at once)")
-		till.wait(10 * time.Second)
+		till.wait(20 * time.Second)
 		stop()
 		err = <-ended
 	}
