@@ -9,7 +9,7 @@ NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients vet bench fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients chaos vet bench fuzz lint vuln generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ test: ## vet and run all tests with the race detector, on a real Postgres and re
 test-short: ## run the tests that take little time, without the race detector
 	@$(NEED) go postgres
 	go test -short -pgo=off $(ARGS) ./...
+
+chaos: export CHAOS_ROUNDS ?= 4
+chaos: ## the fault suite in full (CHAOS_ROUNDS=4, CHAOS_SEED=... to replay)
+	@$(NEED) go cc postgres
+	go test -race -pgo=off -count=1 -run Chaos -v -timeout 30m $(ARGS) ./cmd/bursar
 
 # npm ci only when the lock file is newer than what is installed.
 clients: $(if $(wildcard $(CLIENTTEST)/package.json),$(CLIENTTEST)/node_modules/.package-lock.json) ## install the client libraries that the tests use

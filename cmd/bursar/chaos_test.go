@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,6 +16,8 @@ import (
 )
 
 func TestChaosKillNineOfBursarLosesNothing(t *testing.T) {
+	onlyInFull(t, "TestKillNineInTheMiddleOfStreamsLosesNothing")
+	t.Parallel()
 	c := newChaos(t, postgrestest.New(t))
 	b := c.addBursar()
 	c.startTraffic()
@@ -27,31 +30,21 @@ func TestChaosKillNineOfBursarLosesNothing(t *testing.T) {
 	c.requireNothingLost(afterKill)
 }
 
-func TestChaosPostgresKilledUnderLoadLosesNothing(t *testing.T) {
+func TestChaosPostgresKilledAndAbsentForSecondsLosesNothing(t *testing.T) {
+	t.Parallel()
 	cluster := postgrestest.NewCluster(t)
 	c := newChaos(t, cluster.URL())
 	c.addBursar()
 	c.startTraffic()
-	for range c.rounds(3) {
+	for round := range c.rounds(3) {
 		c.pause(200, 900)
-		cluster.KillNine()
-		c.pause(0, 500)
-		cluster.Start()
-		c.faults++
-	}
-	c.requireAllAnswered()
-	c.requireNothingLost(nothingKilled)
-}
-
-func TestChaosPostgresAbsentForSecondsLosesNothing(t *testing.T) {
-	cluster := postgrestest.NewCluster(t)
-	c := newChaos(t, cluster.URL())
-	c.addBursar()
-	c.startTraffic()
-	for range c.rounds(1) {
-		c.pause(200, 500)
-		cluster.Stop()
-		c.pause(3000, 5000)
+		if round%3 == 2 {
+			cluster.Stop()
+			c.pause(2500, 4000)
+		} else {
+			cluster.KillNine()
+			c.pause(0, 500)
+		}
 		cluster.Start()
 		c.faults++
 	}
@@ -60,6 +53,8 @@ func TestChaosPostgresAbsentForSecondsLosesNothing(t *testing.T) {
 }
 
 func TestChaosBursarKilledWhilePostgresIsAbsentLosesNothing(t *testing.T) {
+	onlyInFull(t, "TestChaosPostgresKilledAndAbsentForSecondsLosesNothing")
+	t.Parallel()
 	cluster := postgrestest.NewCluster(t)
 	c := newChaos(t, cluster.URL())
 	b := c.addBursar()
@@ -77,12 +72,13 @@ func TestChaosBursarKilledWhilePostgresIsAbsentLosesNothing(t *testing.T) {
 }
 
 func TestChaosANetworkThatFailsTowardsPostgresLosesNothing(t *testing.T) {
+	t.Parallel()
 	database := postgrestest.New(t)
 	network := newLink(t, database)
 	c := newChaos(t, database)
 	c.addBursar("DATABASE_URL=" + network.url(t, database))
 	c.startTraffic()
-	for round := range c.rounds(6) {
+	for round := range c.rounds(3) {
 		c.pause(100, 600)
 		network.set([]linkState{linkDown, linkDeaf, linkHung}[round%3])
 		c.pause(200, 1000)
@@ -94,6 +90,7 @@ func TestChaosANetworkThatFailsTowardsPostgresLosesNothing(t *testing.T) {
 }
 
 func TestChaosGenerationLookupsDownForSecondsLoseNothing(t *testing.T) {
+	t.Parallel()
 	var fault atomic.Pointer[openroutertest.LookupFault]
 	c := newChaos(t, postgrestest.New(t), func(o *openroutertest.Options) {
 		o.Lookup = func(string, int) openroutertest.LookupFault {
@@ -105,8 +102,10 @@ func TestChaosGenerationLookupsDownForSecondsLoseNothing(t *testing.T) {
 	})
 	c.addBursar()
 	c.startTraffic()
-	faults := []openroutertest.LookupFault{{Status: 500}, {Hang: true}, {Status: 429}, {WrongID: true}}
-	for round := range c.rounds(len(faults)) {
+	// The last is not reached in the short form: a key that was answered 429 by
+	// several lookups at once rests for up to a minute.
+	faults := []openroutertest.LookupFault{{Status: 500}, {Hang: true}, {WrongID: true}, {Status: 429}}
+	for round := range c.rounds(3) {
 		fault.Store(&faults[round%len(faults)])
 		c.pause(400, 1200)
 		fault.Store(nil)
@@ -118,9 +117,11 @@ func TestChaosGenerationLookupsDownForSecondsLoseNothing(t *testing.T) {
 }
 
 func TestChaosAReplicaAdoptsTheJournalOfAKilledOne(t *testing.T) {
+	t.Parallel()
 	database := postgrestest.New(t)
 	c := newChaos(t, database)
-	dies, lives := c.addBursar(), c.addBursar()
+	dies := c.addBursar()
+	c.addBursar()
 	for range c.rounds(1) {
 		c.startTraffic()
 		c.pause(500, 1200)
@@ -131,15 +132,15 @@ func TestChaosAReplicaAdoptsTheJournalOfAKilledOne(t *testing.T) {
 		c.requireLedgersAgree(afterKill) // while it is still dead
 		dies.start()
 	}
-	require.NotSame(t, dies, lives)
 	c.requireNothingLost(afterKill)
 }
 
 func TestChaosSIGTERMUnderLoadFinishesWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	c := newChaos(t, postgrestest.New(t))
 	b := c.addBursar()
 	c.startTraffic()
-	for range c.rounds(3) {
+	for range c.rounds(2) {
 		c.pause(200, 800)
 		c.terminate(b)
 		assert.Empty(t, c.journals(), "the last batch was shipped before the end")
@@ -163,6 +164,16 @@ func (c *chaos) terminate(b *binary) {
 	err := <-b.exited
 	b.exited <- err
 	require.NoError(c.t, err, b.log.String())
+}
+
+// onlyInFull leaves a scenario to make chaos, where a sibling covers most of it
+// and it takes long: what a killed Bursar was looking up waits for the end of
+// its lease.
+func onlyInFull(t *testing.T, sibling string) {
+	t.Helper()
+	if os.Getenv("CHAOS_ROUNDS") == "" {
+		t.Skipf("in full with make chaos; %s is the short form", sibling)
+	}
 }
 
 // newRandom is a source of random numbers of its own.

@@ -44,8 +44,9 @@ type chaosTraffic struct {
 	refused  atomic.Int64 // no answer began: nobody listened, or the process died
 	broken   atomic.Int64 // another status, or the answer ended early
 
-	mu       sync.Mutex
-	examples []string // of the refused and the broken
+	mu          sync.Mutex
+	examples    []string // of the refused and the broken
+	generations []string // whose ids reached a client, so Bursar before it
 }
 
 func startChaosTraffic(seed uint64, workers int, bases ...string) *chaosTraffic {
@@ -90,15 +91,26 @@ func (tr *chaosTraffic) call(random *rand.Rand, i int) {
 	response, err := tr.client.Do(request)
 	if err != nil {
 		tr.count(ctx, &tr.refused, fmt.Errorf("%s %s: %w", kind.path, behavior, err))
+		time.Sleep(20 * time.Millisecond) // a client that calls a dead server in a circle only heats the machine
 		return
 	}
 	defer response.Body.Close()
+	tr.saw(response.Header.Get("X-Generation-Id"))
 	_, err = io.Copy(io.Discard, response.Body)
 	if err == nil && response.StatusCode == http.StatusOK {
 		tr.answered.Add(1)
 		return
 	}
 	tr.count(ctx, &tr.broken, fmt.Errorf("%s %s: status %d: %w", kind.path, behavior, response.StatusCode, err))
+}
+
+func (tr *chaosTraffic) saw(generation string) {
+	if generation == "" {
+		return
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.generations = append(tr.generations, generation)
 }
 
 // count counts a call without a complete answer, unless its client had left.
