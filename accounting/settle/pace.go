@@ -69,11 +69,18 @@ func (p *paces) waitTurn(ctx context.Context, fingerprint string) error {
 }
 
 // slow has the key rest: for as long as OpenRouter asked, else for as long as
-// repeated refusals suggest.
+// repeated refusals suggest. Lookups that were under way when a rest began are
+// refused as well; they are the same refusal, and only what was asked counts.
 func (p *paces) slow(fingerprint string, asked time.Duration, now time.Time, random float64) {
 	k := p.pace(fingerprint)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if now.Before(k.restsUntil) {
+		if until := now.Add(asked); until.After(k.restsUntil) {
+			k.restsUntil = until
+		}
+		return
+	}
 	rest := max(asked, keyRest.delay(k.refusals, random))
 	k.refusals++
 	if until := now.Add(rest); until.After(k.restsUntil) {

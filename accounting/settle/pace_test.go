@@ -13,8 +13,13 @@ func TestAKeyThatIsRefusedAgainAndAgainRestsLongerAndAsksMoreSlowly(t *testing.T
 	p, now := newPaces(10), time.Now()
 	for n, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
 		p.slow("a", 0, now, 0.5)
+		for range 7 {
+			p.slow("a", 0, now, 0.5) // those that were under way as well
+		}
 		assert.Equal(t, now.Add(want), p.keys["a"].restsUntil, "refusal %d", n)
+		now = now.Add(want)
 	}
+	now = now.Add(-time.Millisecond)
 	assert.InDelta(t, 10.0/8, float64(p.keys["a"].verifications.Limit()), 1e-9)
 	fingerprints, _ := p.ready([]string{"a", "b"}, now, true)
 	assert.Equal(t, []string{"b"}, fingerprints)
@@ -28,6 +33,8 @@ func TestAKeyThatIsRefusedAgainAndAgainRestsLongerAndAsksMoreSlowly(t *testing.T
 	assert.InDelta(t, 10.0, float64(p.keys["a"].verifications.Limit()), 1e-9, "and recovers")
 	p.slow("a", 0, now.Add(time.Hour), 0.5)
 	assert.Equal(t, now.Add(time.Hour+time.Second), p.keys["a"].restsUntil)
+	p.slow("a", time.Minute, now.Add(time.Hour), 0.5)
+	assert.Equal(t, now.Add(time.Hour+time.Minute), p.keys["a"].restsUntil, "what OpenRouter asks for counts always")
 }
 
 func TestPacesOfKeysThatAreNoLongerHeldAreForgotten(t *testing.T) {
