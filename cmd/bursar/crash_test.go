@@ -204,6 +204,8 @@ func TestASignalEndsTheProgramInOrder(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, 5*time.Second, 5*time.Millisecond)
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM))
+	time.Sleep(20 * time.Millisecond)
+	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM), "the same signal once more, as a terminal and a parent send it")
 	assert.Equal(t, http.StatusOK, <-answered, "a call in flight finishes")
 	err := <-b.exited
 	b.exited <- err

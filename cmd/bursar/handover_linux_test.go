@@ -464,6 +464,7 @@ func TestReadinessGoesFalseFirstAndASecondSignalEndsAtOnceAndLosesNothing(t *tes
 		return response.StatusCode == http.StatusServiceUnavailable
 	}, 5*time.Second, 5*time.Millisecond)
 	assert.Positive(t, fake.InFlight(), "the call goes on")
+	time.Sleep(2 * sameSignal)
 	second := time.Now()
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM))
 	err := <-b.exited

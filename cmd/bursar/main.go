@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -50,6 +51,9 @@ func commands() []command {
 	}
 }
 
+// sameSignal is how close together two signals are one.
+const sameSignal = 250 * time.Millisecond
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -57,6 +61,9 @@ func main() {
 		// The first signal ends the work in order. A second one ends it at
 		// once: what was not shipped is in the journal.
 		<-ctx.Done()
+		// What comes at the same moment is the first one once more: a Ctrl-C
+		// reaches us from the terminal and again from what started us.
+		time.Sleep(sameSignal)
 		again := make(chan os.Signal, 1)
 		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 		<-again
