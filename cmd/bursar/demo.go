@@ -67,7 +67,7 @@ nothing leaves the machine and no money is spent.
 		wg.Wait()
 		// The fake forgets with this process, so the last costs are asked for
 		// now rather than at the next start.
-		fmt.Fprintln(e.stdout, "\nwaiting for the costs of the calls that were cut off (Ctrl-C again ends at once)")
+		till.say("\nwaiting for the costs of the calls that were cut off (Ctrl-C again ends at once)")
 		till.wait(20 * time.Second)
 		stop()
 		err = <-ended
@@ -102,6 +102,13 @@ func (t *till) posted(postings []accounting.Posting) {
 			orDash(posting.Tags.CampaignID), orDash(posting.Tags.Purpose), posting.Model, posting.Amount, source, t.recorded, t.fake.Total())
 	}
 	_ = table.Flush() // a terminal that went away is no reason to stop
+}
+
+// say prints a line between two changes of the ledger.
+func (t *till) say(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintln(t.out, line)
 }
 
 // wait returns when what was recorded equals what was billed, or after limit.
