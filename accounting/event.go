@@ -21,6 +21,10 @@ const (
 	// Interrupted is never written by the proxy: the journal makes it on
 	// recovery from an Opened (and Identified) without a Closed.
 	Interrupted Kind = 5
+	// Refused is recorded for a call that the guard blocked: nothing went
+	// upstream, and it makes a row of budget_decisions only. It may stand for
+	// several calls that were blocked alike.
+	Refused Kind = 6
 )
 
 // Event is one step in the life of one call. Which fields are set depends on
@@ -51,6 +55,11 @@ type Event struct {
 	Streamed         bool                    // answered as server-sent events
 	Cancelled        bool                    // the client left before the answer was complete
 	Truncated        bool                    // the answer broke off, or none came to a call that was sent: usage in it may not be final
+
+	// Decision is the guard's, on Opened, Closed, Interrupted and Refused; nil:
+	// no budget applied, or the call is not billable. Whoever has the event may
+	// read it, nobody writes to it.
+	Decision *BudgetDecision
 }
 
 // CreatedAt is the start of the call.
