@@ -83,6 +83,9 @@ type Journal struct {
 	SyncInterval time.Duration `mapstructure:"sync_interval" default:"50ms" range:"positive" help:"how often written events are synced to the disk"`
 	SegmentBytes ByteSize      `mapstructure:"segment_bytes" default:"8MiB" range:"positive" help:"size at which a journal file is closed and the next begun"`
 	MaxBytes     ByteSize      `mapstructure:"max_bytes" default:"4GiB" range:"positive" help:"the most the journal may hold while Postgres is away"`
+	WhenFull     string        `mapstructure:"when_full" default:"commit" allowed:"commit,refuse,pass" help:"a new call that the journal does not take: commit waits for its row in Postgres, and without one goes on and is counted; refuse waits likewise, and without one answers 503; pass goes on at once, its events wait in memory"`
+	WhenFullWait time.Duration `mapstructure:"when_full_wait" default:"2s" range:"positive" help:"the longest that such a call waits for its row"`
+	AdoptEvery   time.Duration `mapstructure:"adopt_every" default:"2s" range:"positive" help:"how often to look for journals of dead processes beside this one"`
 }
 
 // Shipper is the way from the journal to Postgres.

@@ -89,6 +89,7 @@ func sample(k Key) string {
 		"app.url":               "https://app.example.com",
 		"proxy.disconnect":      "drain",
 		"journal.sync":          "wait",
+		"journal.when_full":     "refuse",
 		"log.level":             "debug",
 		"log.format":            "json",
 		"settle.enabled":        "false",

@@ -76,20 +76,29 @@ func (c *call) holdKey(status int) {
 	}
 }
 
-// open records that a billable call is about to go upstream. Accounting
-// trouble does not stop the call: what the later events say stands alone.
-func (c *call) open() {
+// open records that a billable call is about to go upstream, and reports
+// whether it may. Accounting trouble does not stop a call, unless the operator
+// wants that: what the later events say stands alone.
+func (c *call) open() bool {
 	c.event.Kind = accounting.Opened
 	c.nameKey()
 	c.event.RequestedModel = c.request.model()
-	c.record()
+	if c.record() || !c.handler.opts.RefuseUnrecorded {
+		return true
+	}
+	c.recorded = false
+	c.refuse(unrecorded)
+	return false
 }
 
-func (c *call) record() {
+// record reports whether the event was recorded.
+func (c *call) record() bool {
 	c.recorded = true
 	if err := c.handler.opts.Recorder.Record(&c.event); err != nil {
 		c.handler.metrics.recordErrors.Inc()
+		return false
 	}
+	return true
 }
 
 // identify records the generation's id, before the bytes that hold it go on

@@ -22,7 +22,8 @@ import (
 //
 // Record returns once the event survives the death of this process. It is
 // called from many goroutines at once and must not hold on to the event. An
-// error means that the event is kept nowhere; it never fails a call.
+// error means that the event is kept nowhere; it fails a call only where that
+// has not been sent yet and [Options] say so.
 type Recorder interface {
 	Record(*accounting.Event) error
 }
@@ -55,6 +56,10 @@ type Options struct {
 	Transport http.RoundTripper // see [NewTransport]
 	Recorder  Recorder
 	Keyring   Keyring
+
+	// RefuseUnrecorded: a billable call whose Opened could not be recorded is
+	// answered with 503 in place of being sent.
+	RefuseUnrecorded bool
 
 	APIKey       string   // injected upstream in place of the client's; empty: the client's passes through
 	ClientTokens []string // what clients must present; empty: nothing
@@ -210,8 +215,8 @@ func (h *Handler) forward(c *call, r *http.Request) {
 		h.metrics.inFlight.Dec()
 		h.metrics.observe(c)
 	}()
-	if c.class.Billable {
-		c.open()
+	if c.class.Billable && !c.open() {
+		return
 	}
 	h.reverse.ServeHTTP(&c.writer, r)
 }

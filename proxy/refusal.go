@@ -16,6 +16,11 @@ type refusal struct {
 	message string
 }
 
+// unrecorded refuses a call whose opening nobody has.
+var unrecorded = refusal{status: http.StatusServiceUnavailable, kind: "provider_overloaded",
+	message: "Bursar can record this call neither in its journal, which is full or fails, nor in Postgres, and BURSAR_JOURNAL_WHEN_FULL=refuse lets no unrecorded call pass. " +
+		"Nothing was sent to OpenRouter: the call may be sent again once there is room on the journal's disk (or below BURSAR_JOURNAL_MAX_BYTES) or Postgres answers"}
+
 // refuse writes a refusal. Nothing went upstream, or nothing came back.
 func (c *call) refuse(r refusal) {
 	body, err := json.Marshal(r.envelope(c.class.Name == "messages"))

@@ -38,9 +38,10 @@
 //	Postgres                 events wait in the journal; the shipper tries the
 //	                         same batch again. Leased rows of the settler come
 //	                         due again.
-//	the journal's disk       opened fails, so no new call begins unrecorded; the
-//	                         events of calls under way wait in memory and go
-//	                         straight to Postgres.
+//	the journal's disk       a new call waits for its row in Postgres, or as
+//	                         [WhenFull] says; the events of calls under way wait
+//	                         in memory and go straight to Postgres. [Mode] tells
+//	                         which.
 //	one bad event            the shipper halves its batch until the event is
 //	                         alone, and sets it aside; the others are shipped.
 //	GET /generation          lookups rest and probe; rows wait. Trouble of the

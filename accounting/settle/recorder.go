@@ -24,6 +24,10 @@ type Appender interface {
 // RecorderOptions configure a [Recorder].
 type RecorderOptions struct {
 	Journal Appender
+	Full    func() bool // whether the journal would refuse a new call now; may be nil
+	// WhenFull says what becomes of a new call that the journal does not take;
+	// empty: [WhenFullCommit].
+	WhenFull WhenFull
 	// Ledger takes the opening of a call that the journal did not take: the
 	// call then waits for Postgres before it is sent. May be nil.
 	Ledger      Ledger
@@ -39,13 +43,15 @@ type RecorderOptions struct {
 type Recorder struct {
 	journal     Appender
 	ledger      Ledger
+	whenFull    WhenFull
 	openTimeout time.Duration
 	overflow    *overflow
+	recording   *recording
 
 	appendErrors prometheus.Counter
+	unaccounted  prometheus.Counter
+	refused      prometheus.Counter
 	lost         prometheus.Counter
-	appending    outage
-	losing       outage
 }
 
 // NewRecorder checks the options. It starts nothing.
@@ -56,84 +62,123 @@ func NewRecorder(o RecorderOptions) (*Recorder, error) {
 	if o.Overflow < 0 {
 		return nil, fmt.Errorf("recorder: an overflow of %d events: must not be negative", o.Overflow)
 	}
-	if o.Overflow == 0 {
-		o.Overflow = 10_000
+	switch o.WhenFull {
+	case "":
+		o.WhenFull = WhenFullCommit
+	case WhenFullCommit, WhenFullRefuse, WhenFullPass:
+	default:
+		return nil, fmt.Errorf("recorder: when full %q: want %s, %s or %s", o.WhenFull, WhenFullCommit, WhenFullRefuse, WhenFullPass)
 	}
-	if o.OpenTimeout == 0 {
-		o.OpenTimeout = 2 * time.Second
-	}
-	factory := promauto.With(o.Registerer)
+	setDefault(&o.Overflow, 10_000)
+	setDefault(&o.OpenTimeout, 2*time.Second)
 	r := &Recorder{
 		journal:     o.Journal,
 		ledger:      o.Ledger,
+		whenFull:    o.WhenFull,
 		openTimeout: o.OpenTimeout,
 		overflow:    newOverflow(o.Overflow),
-		appendErrors: factory.NewCounter(prometheus.CounterOpts{
-			Name: "bursar_journal_append_errors_total",
-			Help: "Events that the journal did not take.",
-		}),
-		lost: factory.NewCounter(prometheus.CounterOpts{
-			Name: "bursar_events_lost_total",
-			Help: "Events that neither the journal nor the memory beside it could take.",
-		}),
-		appending: outage{log: o.Logger, what: "appending to the journal; events wait in memory for Postgres"},
-		losing:    outage{log: o.Logger, what: "the events in memory: there are too many, new ones are not recorded"},
+		recording:   newRecording(&o),
 	}
+	if err := r.register(o.Registerer); err != nil {
+		return nil, fmt.Errorf("recorder: register its metrics: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Recorder) register(registerer prometheus.Registerer) error {
+	factory := promauto.With(registerer)
+	r.appendErrors = factory.NewCounter(prometheus.CounterOpts{
+		Name: "bursar_journal_append_errors_total",
+		Help: "Events that the journal did not take.",
+	})
+	r.unaccounted = factory.NewCounter(prometheus.CounterOpts{
+		Name: "bursar_unaccounted_calls_total",
+		Help: "Calls that were sent although neither the journal nor Postgres had recorded their opening.",
+	})
+	r.refused = factory.NewCounter(prometheus.CounterOpts{
+		Name: "bursar_unrecorded_refusals_total",
+		Help: "Calls that were refused because neither the journal nor Postgres had recorded their opening.",
+	})
+	r.lost = factory.NewCounter(prometheus.CounterOpts{
+		Name: "bursar_events_lost_total",
+		Help: "Events that neither the journal nor the memory beside it could take.",
+	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "bursar_journal_overflow_events",
 		Help: "Events that the journal did not take and that wait in memory for Postgres.",
 	}, func() float64 { return float64(r.overflow.depth()) })
-	return r, nil
+	return r.recording.register(registerer)
 }
 
 // Record records one step of a call. It keeps no reference to e and is safe for
 // concurrent use.
 //
-// An Opened event that the journal does not take waits for its row in Postgres.
-// Only where that fails too is there an error: the call has not been sent and
-// can still be refused. Later ones cannot be taken back, so their trouble
-// is never the caller's: such an event waits in memory instead. If there are
-// too many of those it is counted as lost, though a call whose Opened (or
-// Identified) reached the disk will be found there at the next start.
+// Only for an Opened event is there an error, since its call has not been sent
+// yet: neither the journal nor Postgres has it, and the call is refused or sent
+// unaccounted, as [RecorderOptions] say. Later events cannot be taken back, so
+// their trouble is never the caller's: such an event waits in memory instead.
+// If there are too many of those it is counted as lost, though a call whose
+// Opened (or Identified) reached the disk will be found there at the next start.
 func (r *Recorder) Record(e *accounting.Event) error {
 	err := r.journal.Append(e)
 	if err == nil {
-		r.appending.ended()
-		return nil
-	}
-	r.appendErrors.Inc()
-	r.appending.failed(err)
-	if e.Kind == accounting.Opened {
-		if ledgerErr := r.openInLedger(e); ledgerErr != nil {
-			return fmt.Errorf("record the opening of call %s: %w", e.ID, errors.Join(err, ledgerErr))
+		if e.Kind == accounting.Opened {
+			r.recording.saw(ModeJournal, nil)
 		}
 		return nil
 	}
+	r.appendErrors.Inc()
+	if e.Kind == accounting.Opened && r.whenFull != WhenFullPass {
+		return r.openElsewhere(e, err)
+	}
 	r.keep(e, err)
 	return nil
+}
+
+// openElsewhere has the opening of a call wait for its row in Postgres.
+//
+//go:noinline
+func (r *Recorder) openElsewhere(e *accounting.Event, cause error) error {
+	err := r.openInLedger(e)
+	if err == nil {
+		r.recording.saw(ModeDatabase, cause)
+		return nil
+	}
+	err = fmt.Errorf("record the opening of call %s: %w", e.ID, errors.Join(cause, err))
+	if r.whenFull == WhenFullRefuse {
+		r.refused.Inc()
+		r.recording.saw(ModeRefused, err)
+		return err
+	}
+	r.unaccounted.Inc()
+	r.recording.saw(ModeUnaccounted, err)
+	return err
 }
 
 // keep holds the event in memory for the shipper. It is a function of its own
 // so that its copy of the event is not on the stack of every call.
 //
 //go:noinline
-func (r *Recorder) keep(e *accounting.Event, err error) {
+func (r *Recorder) keep(e *accounting.Event, cause error) {
 	kept := *e
-	if e.Kind == accounting.Identified {
-		if e.GenerationID == "" && e.JobID == "" {
-			return // it says nothing that Closed will not repeat
-		}
+	switch {
+	case e.Kind == accounting.Identified && e.GenerationID == "" && e.JobID == "":
+		return // it says nothing that Closed will not repeat
+	case e.Kind == accounting.Identified, e.Kind == accounting.Opened:
 		// Postgres keeps rows, not steps: this one becomes what a crash right
 		// now would leave, and Closed completes it.
 		kept.Kind = accounting.Interrupted
 	}
 	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
 	if r.overflow.push(kept) {
-		r.losing.ended()
+		r.recording.saw(ModeMemory, cause)
 		return
 	}
 	r.lost.Inc()
-	r.losing.failed(err)
+	if e.Kind == accounting.Opened {
+		r.unaccounted.Inc()
+	}
+	r.recording.saw(ModeLosing, cause)
 }
 
 // openInLedger makes the row that a crash right now would leave; the call's

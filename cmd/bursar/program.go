@@ -219,7 +219,9 @@ func (p *program) openAccounting(context.Context) error {
 	}
 	p.keyring.Hold(p.cfg.Upstream.APIKey.Reveal())
 	if p.recorder, err = settle.NewRecorder(settle.RecorderOptions{
-		Journal: p.journal, Ledger: p.store, Registerer: p.registry, Logger: p.log}); err != nil {
+		Journal: p.journal, Full: func() bool { return p.journal.Stats().Full },
+		WhenFull: settle.WhenFull(p.cfg.Journal.WhenFull), Ledger: p.store, OpenTimeout: p.cfg.Journal.WhenFullWait,
+		Registerer: p.registry, Logger: p.log}); err != nil {
 		return err
 	}
 	upstream, err := url.Parse(p.cfg.Upstream.URL)
@@ -303,7 +305,8 @@ func (p *program) openProxy(context.Context) error {
 	}
 	handler, err := proxy.New(proxy.Options{
 		Upstream: upstream, Transport: p.transport, Recorder: p.recorder, Keyring: p.keyring,
-		APIKey: p.cfg.Upstream.APIKey.Reveal(), ClientTokens: tokens,
+		RefuseUnrecorded: settle.WhenFull(p.cfg.Journal.WhenFull) == settle.WhenFullRefuse,
+		APIKey:           p.cfg.Upstream.APIKey.Reveal(), ClientTokens: tokens,
 		Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...), StrictTags: p.cfg.Tags.Strict,
 		Disconnect: proxy.Disconnect(p.cfg.Proxy.Disconnect), DisconnectGrace: p.cfg.Proxy.DisconnectGrace,
 		IdentifyTimeout: p.cfg.Proxy.IdentifyTimeout, DrainTimeout: p.cfg.Proxy.DrainTimeout, ClientStallTimeout: p.cfg.Proxy.ClientStallTimeout,
@@ -364,9 +367,4 @@ func (p *program) probeDatabase(ctx context.Context) error {
 	return nil
 }
 
-func (p *program) probeJournal(context.Context) error {
-	if p.journal.Stats().Full {
-		return errors.New("the journal is full: make room on its disk, or raise BURSAR_JOURNAL_MAX_BYTES")
-	}
-	return nil
-}
+func (p *program) probeJournal(context.Context) error { return p.recorder.Trouble() }

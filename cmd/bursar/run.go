@@ -124,7 +124,7 @@ func (p *program) migrateEventually(ctx context.Context) error {
 
 // adopt takes over the journals of processes that died beside us while we ran.
 func (p *program) adopt(ctx context.Context) error {
-	ticker := time.NewTicker(10 * time.Second)
+	ticker := time.NewTicker(p.cfg.Journal.AdoptEvery)
 	defer ticker.Stop()
 	for {
 		select {
