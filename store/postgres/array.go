@@ -1,79 +1,95 @@
 package postgres
 
 import (
-	"time"
+	"context"
+	"encoding/binary"
+	"sync"
 
-	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/shopspring/decimal"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// array is an array parameter of one of pgtype's own types. pgx asks for its
-// elements one by one, as any: a pointer goes into one without an allocation.
-type array[T any] []T
-
-// Dimensions implements pgtype.ArrayGetter.
-func (a array[T]) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(a)), LowerBound: 1}} //nolint:gosec // a batch has thousands
+// arrays are the parameters of a statement that unnests them, all of them in
+// PostgreSQL's binary form.
+type arrays struct {
+	buf  []byte
+	ends []int    // of each parameter in buf
+	oids []uint32 // of their types
 }
 
-// Index implements pgtype.ArrayGetter.
-func (a array[T]) Index(i int) any { return &a[i] }
+// arrayPool keeps the buffers: a large batch has half a megabyte.
+var arrayPool = sync.Pool{New: func() any { return new(arrays) }}
 
-// IndexType implements pgtype.ArrayGetter.
-func (a array[T]) IndexType() any { return new(T) }
-
-// parameterArray gives the values of a column in pgtype's own types. In any
-// others pgx finds its way for each value anew: for a pointer by reflection, for
-// a decimal by trying it as a database/sql value, as text and by scanning that
-// again, with an error made and thrown away on the way.
-func parameterArray(values any) any {
-	switch values := values.(type) {
-	case []text:
-		return convert(values, func(v text) pgtype.Text { return pgtype.Text{String: string(v), Valid: v != ""} })
-	case []*decimal.Decimal:
-		return convert(values, optional(func(v decimal.Decimal) pgtype.Numeric {
-			return pgtype.Numeric{Int: v.Coefficient(), Exp: v.Exponent(), Valid: true}
-		}))
-	case []*int64:
-		return convert(values, optional(func(v int64) pgtype.Int8 { return pgtype.Int8{Int64: v, Valid: true} }))
-	case []*int32:
-		return convert(values, optional(func(v int32) pgtype.Int4 { return pgtype.Int4{Int32: v, Valid: true} }))
-	case []*bool:
-		return convert(values, optional(boolean))
-	case []bool:
-		return convert(values, boolean)
-	case []*time.Time:
-		return convert(values, optional(timestamp))
-	case []time.Time:
-		return convert(values, timestamp)
-	case []*requestID:
-		return convert(values, optional(uuid))
-	case []requestID:
-		return convert(values, uuid)
-	}
-	return values
+func newArrays() *arrays {
+	a := arrayPool.Get().(*arrays)
+	a.buf, a.ends, a.oids = a.buf[:0], a.ends[:0], a.oids[:0]
+	return a
 }
 
-func boolean(v bool) pgtype.Bool { return pgtype.Bool{Bool: v, Valid: true} }
+func (a *arrays) release() { arrayPool.Put(a) }
 
-func timestamp(v time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: v, Valid: true} }
+// The head of an array of one dimension.
+const (
+	arrayHead     = 20
+	arrayLengthAt = 12
+)
 
-func uuid(v requestID) pgtype.UUID { return pgtype.UUID{Bytes: v, Valid: true} }
-
-func convert[T, P any](values []T, to func(T) P) array[P] {
-	converted := make(array[P], len(values))
-	for i, v := range values {
-		converted[i] = to(v)
-	}
-	return converted
-}
-
-// optional makes nil pgtype's NULL, which is the zero value of its types.
-func optional[T, P any](to func(T) P) func(*T) P {
-	return func(v *T) (null P) {
-		if v == nil {
-			return null
+// add appends the values of n elements as one parameter. NULLs at the end are
+// left out: unnest fills its shorter arrays up with them, and many a column of a
+// batch has nothing else.
+func add[T any](a *arrays, w wireType[T], n int, at func(i int) *T) {
+	start := len(a.buf)
+	b := binary.BigEndian.AppendUint32(a.buf, 1) // dimensions
+	b = binary.BigEndian.AppendUint32(b, 1)      // there may be NULLs
+	b = binary.BigEndian.AppendUint32(b, w.oid)  // of the elements
+	b = binary.BigEndian.AppendUint32(b, 0)      // how many, when it is known
+	b = binary.BigEndian.AppendUint32(b, 1)      // the first one's index
+	length, end := 0, len(b)
+	for i := range n {
+		element := len(b)
+		b = w.put(b, at(i))
+		if binary.BigEndian.Uint32(b[element:]) != null {
+			length, end = i+1, len(b)
 		}
-		return to(*v)
 	}
+	b = b[:end]
+	binary.BigEndian.PutUint32(b[start+arrayLengthAt:], uint32(length))
+	if length == 0 {
+		binary.BigEndian.PutUint32(b[start:], 0) // an empty array has no dimension
+		b = b[:start+arrayLengthAt]
+	}
+	a.buf = b
+	a.ends, a.oids = append(a.ends, len(b)), append(a.oids, w.list)
+}
+
+// addAll appends values as one parameter.
+func addAll[T any](a *arrays, w wireType[T], values []T) {
+	add(a, w, len(values), func(i int) *T { return &values[i] })
+}
+
+// binaryFormat asks for all parameters, or results, in binary form.
+var binaryFormat = []int16{pgx.BinaryFormatCode}
+
+// query runs sql with the arrays as its parameters, and calls visit, if there is
+// one, with the values of each row, in binary form; they are valid during the
+// call. It goes past pgx's own conversions, but not past its tracer.
+func (a *arrays) query(ctx context.Context, tx pgx.Tx, sql string, visit func(values [][]byte)) (pgconn.CommandTag, error) {
+	conn := tx.Conn()
+	if tracer := conn.Config().Tracer; tracer != nil {
+		ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
+		defer tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{})
+	}
+	parameters := make([][]byte, len(a.ends))
+	start := 0
+	for i, end := range a.ends {
+		parameters[i] = a.buf[start:end]
+		start = end
+	}
+	result := conn.PgConn().ExecParams(ctx, sql, parameters, a.oids, binaryFormat, binaryFormat)
+	for result.NextRow() {
+		if visit != nil {
+			visit(result.Values())
+		}
+	}
+	return result.Close()
 }

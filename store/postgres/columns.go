@@ -1,12 +1,13 @@
 package postgres
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 )
 
@@ -27,66 +28,62 @@ type column struct {
 	name  string
 	pg    string // type
 	rule  rule
-	array func([]*row) any // the field of each row, as an array parameter
-	field func(*row) any   // pointer to the field: destination of a scan
+	array func(*arrays, []*row) // adds the field of each row as a parameter
+	field func(*row) any        // pointer to the field: destination of a scan
 	merge func(dst, src *row, override bool)
 	same  func(a, b *row) bool
 }
 
 var columns = []column{
-	col("id", "uuid", derived, func(r *row) *requestID { return &r.id }),
-	col("created_at", "timestamptz", derived, func(r *row) *time.Time { return &r.createdAt }),
-	col("generation_id", "text", first, func(r *row) *text { return &r.generationID }),
-	col("job_id", "text", first, func(r *row) *text { return &r.jobID }),
-	col("campaign_id", "text", latest, func(r *row) *text { return &r.campaignID }),
-	col("email_id", "text", latest, func(r *row) *text { return &r.emailID }),
-	col("lead_id", "text", latest, func(r *row) *text { return &r.leadID }),
-	col("sequence_id", "text", latest, func(r *row) *text { return &r.sequenceID }),
-	col("purpose", "text", latest, func(r *row) *text { return &r.purpose }),
-	col("platform", "text", latest, func(r *row) *text { return &r.platform }),
-	col("lead_value", "text", latest, func(r *row) *text { return &r.leadValue }),
-	metadataColumn(),
-	col("key_fingerprint", "text", first, func(r *row) *text { return &r.keyFingerprint }),
-	col("endpoint", "text", first, func(r *row) *text { return &r.endpoint }),
-	col("requested_model", "text", first, func(r *row) *text { return &r.requestedModel }),
-	col("model", "text", derived, func(r *row) *text { return &r.model }),
-	col("provider", "text", latest, func(r *row) *text { return &r.provider }),
-	col("status", "text", derived, func(r *row) *text { return &r.status }),
-	col("http_status", "integer", first, func(r *row) **int32 { return &r.httpStatus }),
-	col("finish_reason", "text", latest, func(r *row) *text { return &r.finishReason }),
-	col("error", "text", latest, func(r *row) *text { return &r.error }),
-	col("prompt_tokens", "bigint", latest, func(r *row) **int64 { return &r.promptTokens }),
-	col("completion_tokens", "bigint", latest, func(r *row) **int64 { return &r.completionTokens }),
-	col("total_tokens", "bigint", latest, func(r *row) **int64 { return &r.totalTokens }),
-	col("cached_tokens", "bigint", latest, func(r *row) **int64 { return &r.cachedTokens }),
-	col("cache_write_tokens", "bigint", latest, func(r *row) **int64 { return &r.cacheWriteTokens }),
-	col("reasoning_tokens", "bigint", latest, func(r *row) **int64 { return &r.reasoningTokens }),
-	col("is_byok", "boolean", latest, func(r *row) **bool { return &r.isBYOK }),
-	col("cost_usd", "numeric", derived, func(r *row) **decimal.Decimal { return &r.cost }),
-	col("cost_source", "text", derived, func(r *row) *text { return &r.costSource }),
-	col("inline_cost_usd", "numeric", latest, func(r *row) **decimal.Decimal { return &r.inlineCost }),
-	col("generation_cost_usd", "numeric", derived, func(r *row) **decimal.Decimal { return &r.generationCost }),
-	col("upstream_inference_cost_usd", "numeric", latest, func(r *row) **decimal.Decimal { return &r.upstreamCost }),
-	col("verified_at", "timestamptz", derived, func(r *row) **time.Time { return &r.verifiedAt }),
-	col("duration_ms", "bigint", own, func(r *row) **int64 { return &r.durationMS }),
-	col("time_to_first_token_ms", "bigint", own, func(r *row) **int64 { return &r.timeToFirstTokenMS }),
-	col("streamed", "boolean", own, func(r *row) *bool { return &r.streamed }),
-	col("cancelled", "boolean", own, func(r *row) *bool { return &r.cancelled }),
-	col("repeated_by", "uuid", derived, func(r *row) **requestID { return &r.repeatedBy }),
-	col("settle_next_at", "timestamptz", derived, func(r *row) **time.Time { return &r.settleNextAt }),
-	col("settle_error", "text", derived, func(r *row) *text { return &r.settleError }),
+	col("id", wireID, derived, func(r *row) *requestID { return &r.id }),
+	col("created_at", wireTime, derived, func(r *row) *time.Time { return &r.createdAt }),
+	col("generation_id", wireText, first, func(r *row) *text { return &r.generationID }),
+	col("job_id", wireText, first, func(r *row) *text { return &r.jobID }),
+	col("campaign_id", wireText, latest, func(r *row) *text { return &r.campaignID }),
+	col("email_id", wireText, latest, func(r *row) *text { return &r.emailID }),
+	col("lead_id", wireText, latest, func(r *row) *text { return &r.leadID }),
+	col("sequence_id", wireText, latest, func(r *row) *text { return &r.sequenceID }),
+	col("purpose", wireText, latest, func(r *row) *text { return &r.purpose }),
+	col("platform", wireText, latest, func(r *row) *text { return &r.platform }),
+	col("lead_value", wireText, latest, func(r *row) *text { return &r.leadValue }),
+	col("metadata", wireMetadata, latest, func(r *row) *metadata { return &r.metadata }),
+	col("key_fingerprint", wireText, first, func(r *row) *text { return &r.keyFingerprint }),
+	col("endpoint", wireText, first, func(r *row) *text { return &r.endpoint }),
+	col("requested_model", wireText, first, func(r *row) *text { return &r.requestedModel }),
+	col("model", wireText, derived, func(r *row) *text { return &r.model }),
+	col("provider", wireText, latest, func(r *row) *text { return &r.provider }),
+	col("status", wireText, derived, func(r *row) *text { return &r.status }),
+	col("http_status", wireInteger, first, func(r *row) **int32 { return &r.httpStatus }),
+	col("finish_reason", wireText, latest, func(r *row) *text { return &r.finishReason }),
+	col("error", wireText, latest, func(r *row) *text { return &r.error }),
+	col("prompt_tokens", wireBigint, latest, func(r *row) **int64 { return &r.promptTokens }),
+	col("completion_tokens", wireBigint, latest, func(r *row) **int64 { return &r.completionTokens }),
+	col("total_tokens", wireBigint, latest, func(r *row) **int64 { return &r.totalTokens }),
+	col("cached_tokens", wireBigint, latest, func(r *row) **int64 { return &r.cachedTokens }),
+	col("cache_write_tokens", wireBigint, latest, func(r *row) **int64 { return &r.cacheWriteTokens }),
+	col("reasoning_tokens", wireBigint, latest, func(r *row) **int64 { return &r.reasoningTokens }),
+	col("is_byok", wireOptionalBool, latest, func(r *row) **bool { return &r.isBYOK }),
+	col("cost_usd", wireAmount, derived, func(r *row) **decimal.Decimal { return &r.cost }),
+	col("cost_source", wireText, derived, func(r *row) *text { return &r.costSource }),
+	col("inline_cost_usd", wireAmount, latest, func(r *row) **decimal.Decimal { return &r.inlineCost }),
+	col("generation_cost_usd", wireAmount, derived, func(r *row) **decimal.Decimal { return &r.generationCost }),
+	col("upstream_inference_cost_usd", wireAmount, latest, func(r *row) **decimal.Decimal { return &r.upstreamCost }),
+	col("verified_at", wireOptionalTime, derived, func(r *row) **time.Time { return &r.verifiedAt }),
+	col("duration_ms", wireBigint, own, func(r *row) **int64 { return &r.durationMS }),
+	col("time_to_first_token_ms", wireBigint, own, func(r *row) **int64 { return &r.timeToFirstTokenMS }),
+	col("streamed", wireBool, own, func(r *row) *bool { return &r.streamed }),
+	col("cancelled", wireBool, own, func(r *row) *bool { return &r.cancelled }),
+	col("repeated_by", wireOptionalID, derived, func(r *row) **requestID { return &r.repeatedBy }),
+	col("settle_next_at", wireOptionalTime, derived, func(r *row) **time.Time { return &r.settleNextAt }),
+	col("settle_error", wireText, derived, func(r *row) *text { return &r.settleError }),
 }
 
-func col[T any](name, pg string, rule rule, field func(*row) *T) column {
+func col[T any](name string, wire wireType[T], rule rule, field func(*row) *T) column {
 	known := func(r *row) bool { return !reflect.ValueOf(field(r)).Elem().IsZero() }
 	return column{
-		name: name, pg: pg, rule: rule,
-		array: func(rows []*row) any {
-			values := make([]T, len(rows))
-			for i, r := range rows {
-				values[i] = *field(r)
-			}
-			return parameterArray(values)
+		name: name, pg: wire.name, rule: rule,
+		array: func(a *arrays, rows []*row) {
+			add(a, wire, len(rows), func(i int) *T { return field(rows[i]) })
 		},
 		field: func(r *row) any { return field(r) },
 		merge: func(dst, src *row, override bool) {
@@ -96,22 +93,6 @@ func col[T any](name, pg string, rule rule, field func(*row) *T) column {
 		},
 		same: func(a, b *row) bool { return same(*field(a), *field(b)) },
 	}
-}
-
-// metadataColumn passes its arrays as JSON, which a map would not become by
-// itself inside an array.
-func metadataColumn() column {
-	c := col("metadata", "jsonb", latest, func(r *row) *metadata { return &r.metadata })
-	c.array = func(rows []*row) any {
-		values := make([]json.RawMessage, len(rows)) // nil is NULL
-		for i, r := range rows {
-			if r.metadata != nil {
-				values[i], _ = json.Marshal(r.metadata) // strings cannot fail
-			}
-		}
-		return values
-	}
-	return c
 }
 
 // same compares by value: an amount regardless of trailing zeros, a time
@@ -140,13 +121,15 @@ func sameRow(a, b *row) bool {
 	return true
 }
 
-// arrays are rows as parameters of a query that unnests them.
-func arrays(rows []*row) []any {
-	args := make([]any, len(columns))
-	for i, c := range columns {
-		args[i] = c.array(rows)
+// writeRows runs a statement over all columns, whose parameters are rows.
+func writeRows(ctx context.Context, tx pgx.Tx, sql string, rows []*row, visit func(values [][]byte)) error {
+	a := newArrays()
+	defer a.release()
+	for _, c := range columns {
+		c.array(a, rows)
 	}
-	return args
+	_, err := a.query(ctx, tx, sql, visit)
+	return err
 }
 
 // fields are the destinations of a scan of all columns into r.

@@ -79,7 +79,7 @@ func moveGeneration(ctx context.Context, tx pgx.Tx, id requestID, former, genera
 		return fmt.Errorf("find generation: %w", err)
 	}
 	generations.claim(generation, id)
-	if owner := generations.owners[generation]; owner != id {
+	if owner, _ := generations.ownerOf(generation); owner != id {
 		return decisionError("Generation %s is that of call %s already.", string(generation), accounting.RequestID(owner).String())
 	}
 	if err := generations.save(ctx, tx); err != nil {
@@ -139,7 +139,7 @@ func (s *Store) decide(ctx context.Context, tx pgx.Tx, d accounting.Decision, ac
 	if err := change(after); err != nil {
 		return accounting.UsageRow{}, err
 	}
-	if _, err := s.write(ctx, tx, map[requestID]*entry{after.id: {stored: before, now: after, absorbed: true}}); err != nil {
+	if _, err := s.write(ctx, tx, map[requestID]*entry{after.id: {stored: &before, now: after, absorbed: true}}); err != nil {
 		return accounting.UsageRow{}, err
 	}
 	was, is := differences(&before, after)

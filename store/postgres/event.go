@@ -11,11 +11,22 @@ import (
 
 // incoming is one event on its way into a row.
 type incoming struct {
-	event  accounting.Event
-	row    *row      // what the event knows, in the form of a row
+	event  *accounting.Event
+	row    *row      // what the event knows, in the form of a row; points into the event
 	served bool      // row.model is the model that served, not only the one asked for
 	failed bool      // the polled job ended without a result
 	target requestID // of the row it belongs to, see resolve; zero: none
+}
+
+// reception is the memory for one event: a batch takes it in one piece.
+type reception struct {
+	incoming
+	row row
+
+	// What row points to and the event has in another form.
+	httpStatus                     int32
+	durationMS, timeToFirstTokenMS int64
+	settleNextAt                   time.Time
 }
 
 func (in *incoming) poll() bool { return in.event.Kind == accounting.Polled }
@@ -23,14 +34,21 @@ func (in *incoming) poll() bool { return in.event.Kind == accounting.Polled }
 // foreign reports whether the event's row was made by another call.
 func (in *incoming) foreign() bool { return in.target != requestID(in.event.ID) }
 
-// receive turns events into rows, in their order.
+// receive turns events into rows, in their order. The events must stay as they
+// are while the rows are in use.
 func (s *Store) receive(events []accounting.Event) (calls, polls []*incoming, err error) {
+	memory := make([]reception, len(events))
+	calls = make([]*incoming, 0, len(events))
 	for i := range events {
-		switch e := &events[i]; e.Kind {
+		e, m := &events[i], &memory[i]
+		m.incoming = incoming{event: e, row: &m.row, served: e.Model != ""}
+		switch e.Kind {
 		case accounting.Closed, accounting.Interrupted:
-			calls = append(calls, s.receiveCall(e))
+			s.receiveCall(e, m)
+			calls = append(calls, &m.incoming)
 		case accounting.Polled:
-			polls = append(polls, receivePoll(e))
+			receivePoll(e, &m.incoming)
+			polls = append(polls, &m.incoming)
 		default:
 			return nil, nil, fmt.Errorf("event of kind %d of call %s: the ledger takes closed, interrupted and polled ones", e.Kind, e.ID)
 		}
@@ -38,8 +56,9 @@ func (s *Store) receive(events []accounting.Event) (calls, polls []*incoming, er
 	return calls, polls, nil
 }
 
-func (s *Store) receiveCall(e *accounting.Event) *incoming {
-	r := usageRow(e)
+func (s *Store) receiveCall(e *accounting.Event, m *reception) {
+	r := &m.row
+	r.take(e)
 	r.campaignID, r.emailID, r.leadID = clean(e.Tags.CampaignID), clean(e.Tags.EmailID), clean(e.Tags.LeadID)
 	r.sequenceID, r.purpose = clean(e.Tags.SequenceID), clean(e.Tags.Purpose)
 	r.platform, r.leadValue = clean(e.Tags.Platform), clean(e.Tags.LeadValue)
@@ -52,71 +71,70 @@ func (s *Store) receiveCall(e *accounting.Event) *incoming {
 	r.keyFingerprint, r.endpoint = clean(e.KeyFingerprint), clean(e.Endpoint)
 	r.requestedModel, r.error = clean(e.RequestedModel), clean(e.Error)
 	if e.HTTPStatus != 0 {
-		status := int32(e.HTTPStatus)
-		r.httpStatus = &status
+		m.httpStatus = int32(e.HTTPStatus)
+		r.httpStatus = &m.httpStatus
 	}
 	if e.Kind == accounting.Closed {
-		ms := e.Duration.Milliseconds()
-		r.durationMS = &ms
+		m.durationMS = e.Duration.Milliseconds()
+		r.durationMS = &m.durationMS
 	}
 	if e.TimeToFirstToken.Known {
-		ms := e.TimeToFirstToken.Value.Milliseconds()
-		r.timeToFirstTokenMS = &ms
+		m.timeToFirstTokenMS = e.TimeToFirstToken.Value.Milliseconds()
+		r.timeToFirstTokenMS = &m.timeToFirstTokenMS
 	}
 	r.streamed, r.cancelled = e.Streamed, e.Cancelled
 	r.status = text(e.Status())
 	r.model = modelOf(r)
-	r.settleNextAt = s.firstDue(r)
-	return &incoming{event: *e, row: r, served: e.Model != ""}
+	var due bool
+	if m.settleNextAt, due = s.dueAt(r); due {
+		r.settleNextAt = &m.settleNextAt
+	}
 }
 
 // receivePoll takes from a poll what it says about the job, and nothing that
 // it says about itself: its tags, its duration and its status are not those of
 // the call that is billed. An answer that broke off, or is itself an error (too
 // many polls, no connection), says nothing about the job.
-func receivePoll(e *accounting.Event) *incoming {
+func receivePoll(e *accounting.Event, in *incoming) {
 	if e.Truncated {
-		bare := accounting.Event{Kind: e.Kind, ID: e.ID, JobID: e.JobID}
-		return &incoming{event: *e, row: usageRow(&bare)}
+		in.served = false
+		in.row.take(&accounting.Event{Kind: e.Kind, ID: e.ID, JobID: e.JobID})
+		return
 	}
-	r := usageRow(e)
-	in := &incoming{event: *e, row: r, served: e.Model != ""}
+	in.row.take(e)
 	answered := e.HTTPStatus >= 200 && e.HTTPStatus < 300
 	in.failed = answered && e.Error != "" && !e.Usage.Cost.Known
 	if in.failed {
-		r.error = clean(e.Error)
+		in.row.error = clean(e.Error)
 	}
-	r.status = text(e.Status())
-	return in
+	in.row.status = text(e.Status())
 }
 
-// usageRow holds what any event may know about a generation.
-func usageRow(e *accounting.Event) *row {
-	r := &row{
-		id:           requestID(e.ID),
-		createdAt:    e.CreatedAt(),
-		generationID: clean(e.GenerationID),
-		jobID:        clean(e.JobID),
-		model:        clean(e.Model),
-		provider:     clean(e.Provider),
-		finishReason: clean(e.FinishReason),
-	}
-	r.setUsage(e.Usage)
-	r.inlineCost = e.Usage.Cost.Pointer()
+// take takes what any event may know about a generation.
+func (r *row) take(e *accounting.Event) {
+	r.id = requestID(e.ID)
+	r.createdAt = e.CreatedAt()
+	r.generationID = clean(e.GenerationID)
+	r.jobID = clean(e.JobID)
+	r.model = clean(e.Model)
+	r.provider = clean(e.Provider)
+	r.finishReason = clean(e.FinishReason)
+	r.setUsage(&e.Usage)
+	r.inlineCost = known(&e.Usage.Cost)
 	r.price()
-	return r
 }
 
-// setUsage takes everything of u but the cost, which has two columns.
-func (r *row) setUsage(u accounting.Usage) {
-	r.promptTokens = tokens(u.PromptTokens)
-	r.completionTokens = tokens(u.CompletionTokens)
-	r.totalTokens = tokens(u.TotalTokens)
-	r.cachedTokens = tokens(u.CachedTokens)
-	r.cacheWriteTokens = tokens(u.CacheWriteTokens)
-	r.reasoningTokens = tokens(u.ReasoningTokens)
-	r.isBYOK = u.IsBYOK.Pointer()
-	r.upstreamCost = u.UpstreamCost.Pointer()
+// setUsage takes everything of u but the cost, which has two columns. The row
+// points into u from then on.
+func (r *row) setUsage(u *accounting.Usage) {
+	r.promptTokens = tokens(&u.PromptTokens)
+	r.completionTokens = tokens(&u.CompletionTokens)
+	r.totalTokens = tokens(&u.TotalTokens)
+	r.cachedTokens = tokens(&u.CachedTokens)
+	r.cacheWriteTokens = tokens(&u.CacheWriteTokens)
+	r.reasoningTokens = tokens(&u.ReasoningTokens)
+	r.isBYOK = known(&u.IsBYOK)
+	r.upstreamCost = known(&u.UpstreamCost)
 }
 
 func modelOf(r *row) text {
@@ -129,23 +147,29 @@ func modelOf(r *row) text {
 	return unknownModel
 }
 
-// firstDue is when the settler should first ask OpenRouter about the row, from
-// the end of the call as far as it is known. Nil: there is nothing to ask, or
-// nothing to ask by.
+// firstDue is dueAt in the form of a row.
 func (s *Store) firstDue(r *row) *time.Time {
+	if at, due := s.dueAt(r); due {
+		return &at
+	}
+	return nil
+}
+
+// dueAt is when the settler should first ask OpenRouter about the row, from
+// the end of the call as far as it is known. false: there is nothing to ask, or
+// nothing to ask by.
+func (s *Store) dueAt(r *row) (at time.Time, due bool) {
 	end := r.createdAt
 	if r.durationMS != nil {
 		end = end.Add(time.Duration(*r.durationMS) * time.Millisecond)
 	}
 	switch {
 	case r.is(accounting.StatusPending, accounting.StatusAwaitingKey):
-		end = end.Add(s.opts.FirstLookup)
+		return end.Add(s.opts.FirstLookup), true
 	case r.is(accounting.StatusSettled) && r.generationID != "" && r.verifiedAt == nil:
-		end = end.Add(s.opts.VerifyDelay)
-	default:
-		return nil
+		return end.Add(s.opts.VerifyDelay), true
 	}
-	return &end
+	return time.Time{}, false
 }
 
 const (
@@ -174,9 +198,17 @@ func clean(s string) text {
 	return text(s)
 }
 
-func tokens(n accounting.Optional[int64]) *int64 {
-	if !n.Known || n.Value < 0 || n.Value > maxTokens {
+func tokens(n *accounting.Optional[int64]) *int64 {
+	if n.Value < 0 || n.Value > maxTokens {
 		return nil
 	}
-	return &n.Value
+	return known(n)
+}
+
+// known points to the value, where it stands; nil: it is not known.
+func known[T any](o *accounting.Optional[T]) *T {
+	if !o.Known {
+		return nil
+	}
+	return &o.Value
 }

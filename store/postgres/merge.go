@@ -99,7 +99,7 @@ func settleRow(r *row, g *accounting.Generation, now time.Time) error {
 	}
 	before := *r
 	record := &row{provider: clean(g.Provider), finishReason: clean(g.FinishReason), generationID: clean(g.ID)}
-	record.setUsage(g.Usage)
+	record.setUsage(&g.Usage)
 	for _, c := range columns {
 		if c.rule == first || c.rule == latest {
 			c.merge(r, record, false)
@@ -141,11 +141,19 @@ func posting(before, after *row) (p accounting.Posting, recorded bool) {
 		ID:       accounting.RequestID(after.id),
 		Tags:     after.tags(),
 		Model:    string(after.model),
-		Amount:   amount(after.cost).Sub(amount(was)),
+		Amount:   difference(after.cost, was),
 		Verified: after.generationCost != nil,
 		Mismatch: after.generationCost != nil && after.inlineCost != nil && !after.generationCost.Equal(*after.inlineCost),
 	}
 	return p, !same(was, after.cost)
+}
+
+// difference is after less before, where what is unknown is nothing.
+func difference(after, before *decimal.Decimal) decimal.Decimal {
+	if before == nil {
+		return amount(after)
+	}
+	return amount(after).Sub(*before)
 }
 
 // amount is a cost as it enters a sum: unknown adds nothing.

@@ -13,8 +13,8 @@ import (
 // identities are who owns which id: the row of a generation, of a job.
 type identities struct {
 	table, column string
-	owners        map[text]requestID
-	claimed       map[text]requestID // owners that this transaction adds
+	owners        map[text]requestID // stored
+	claimed       map[text]requestID // added by this transaction
 }
 
 func newIdentities(table, column string) *identities {
@@ -26,24 +26,27 @@ func (i *identities) claim(id text, target requestID) {
 	if id == "" {
 		return
 	}
-	if _, owned := i.owners[id]; !owned {
-		i.owners[id], i.claimed[id] = target, target
+	if _, owned := i.ownerOf(id); !owned {
+		i.claimed[id] = target
 	}
+}
+
+// ownerOf is the row of id, stored or claimed.
+func (i *identities) ownerOf(id text) (owner requestID, owned bool) {
+	if owner, owned = i.owners[id]; !owned {
+		owner, owned = i.claimed[id]
+	}
+	return owner, owned
 }
 
 // find loads the owners of ids.
 func (i *identities) find(ctx context.Context, tx pgx.Tx, ids []text) error {
-	rows, err := tx.Query(ctx, fmt.Sprintf(`-- name: %[1]s_find
-		SELECT %[2]s, usage_id FROM %[1]s WHERE %[2]s = ANY($1)`, i.table, i.column), parameterArray(ids))
-	if err != nil {
-		return err
-	}
-	var id text
-	var owner requestID
-	_, err = pgx.ForEachRow(rows, []any{&id, &owner}, func() error {
-		i.owners[id] = owner
-		return nil
-	})
+	a := newArrays()
+	defer a.release()
+	addAll(a, wireText, ids)
+	_, err := a.query(ctx, tx, fmt.Sprintf(`-- name: %[1]s_find
+		SELECT %[2]s, usage_id FROM %[1]s WHERE %[2]s = ANY($1)`, i.table, i.column),
+		func(values [][]byte) { i.owners[text(values[0])] = requestID(values[1]) })
 	return err
 }
 
@@ -59,10 +62,15 @@ func (i *identities) save(ctx context.Context, tx pgx.Tx) error {
 	for n, id := range ids {
 		owners[n] = i.claimed[id]
 	}
-	tag, err := tx.Exec(ctx, fmt.Sprintf(`-- name: %[1]s_insert
+	a := newArrays()
+	defer a.release()
+	addAll(a, wireText, ids)
+	addAll(a, wireID, owners)
+	addAll(a, wireTime, times(owners))
+	tag, err := a.query(ctx, tx, fmt.Sprintf(`-- name: %[1]s_insert
 		INSERT INTO %[1]s (%[2]s, usage_id, created_at)
 		SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[])
-		ON CONFLICT (%[2]s) DO NOTHING`, i.table, i.column), parameterArray(ids), parameterArray(owners), parameterArray(times(owners)))
+		ON CONFLICT (%[2]s) DO NOTHING`, i.table, i.column), nil)
 	if err == nil && tag.RowsAffected() < int64(len(ids)) {
 		return errRaced
 	}
@@ -89,17 +97,17 @@ func resolve(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) error {
 	}
 	for _, in := range calls {
 		in.target = in.row.id
-		if owner, ok := jobs.owners[in.row.jobID]; ok {
+		if owner, ok := jobs.ownerOf(in.row.jobID); ok {
 			in.target = owner
 		}
-		if owner, ok := generations.owners[in.row.generationID]; ok {
+		if owner, ok := generations.ownerOf(in.row.generationID); ok {
 			in.target = owner
 		}
 		generations.claim(in.row.generationID, in.target)
 		jobs.claim(in.row.jobID, in.target)
 	}
 	for _, in := range polls {
-		if in.target = jobs.owners[in.row.jobID]; in.target == (requestID{}) {
+		if in.target, _ = jobs.ownerOf(in.row.jobID); in.target == (requestID{}) {
 			continue
 		}
 		generations.claim(in.row.generationID, in.target)
@@ -115,13 +123,14 @@ func resolve(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) error {
 
 // distinct are the values of the events, without the empty one.
 func distinct(events []*incoming, value func(*incoming) text) []text {
-	seen := make(map[text]bool)
+	values := make([]text, 0, len(events))
 	for _, in := range events {
 		if v := value(in); v != "" {
-			seen[v] = true
+			values = append(values, v)
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // times are created_at of the rows with these ids.

@@ -90,8 +90,8 @@ func (f figures) plus(sign int64, g figures) figures {
 		failed:       f.failed + sign*g.failed,
 		cancelled:    f.cancelled + sign*g.cancelled,
 		unsettled:    f.unsettled + sign*g.unsettled,
-		cost:         f.cost.Add(signed(sign, g.cost)),
-		byokUpstream: f.byokUpstream.Add(signed(sign, g.byokUpstream)),
+		cost:         plus(f.cost, sign, g.cost),
+		byokUpstream: plus(f.byokUpstream, sign, g.byokUpstream),
 		prompt:       f.prompt + sign*g.prompt,
 		completion:   f.completion + sign*g.completion,
 		total:        f.total + sign*g.total,
@@ -100,12 +100,18 @@ func (f figures) plus(sign int64, g figures) figures {
 	}
 }
 
-// signed is sign × d; sign is 1 or -1.
-func signed(sign int64, d decimal.Decimal) decimal.Decimal {
-	if sign < 0 {
-		return d.Neg()
+// plus is a + sign × b; sign is 1 or -1. Most sums have a part that is nothing,
+// of which the decimal library would make numbers all the same.
+func plus(a decimal.Decimal, sign int64, b decimal.Decimal) decimal.Decimal {
+	switch {
+	case b.IsZero():
+		return a
+	case sign < 0:
+		return a.Sub(b)
+	case a.IsZero():
+		return b
 	}
-	return d
+	return a.Add(b)
 }
 
 func (f figures) isZero() bool {
@@ -150,7 +156,7 @@ func (d *deltas) move(before, after *row) {
 		d.opened[monthKeyOf(after)] = true
 	}
 	d.add(1, after)
-	if moved := amount(after.cost).Sub(amount(was)); !moved.IsZero() {
+	if moved := difference(after.cost, was); !moved.IsZero() {
 		d.costs = append(d.costs, costChange{id: after.id, generation: after.generationID, month: monthKeyOf(after), amount: moved})
 	}
 }
@@ -159,7 +165,7 @@ func (d *deltas) add(sign int64, r *row) {
 	hour := hourKeyOf(r)
 	d.hours[hour] = d.hours[hour].plus(sign, figuresOf(r))
 	month := monthKeyOf(r)
-	d.months[month] = d.months[month].Add(signed(sign, amount(r.cost)))
+	d.months[month] = plus(d.months[month], sign, amount(r.cost))
 }
 
 // changedHours are the keys of what is not zero, in the order in which their

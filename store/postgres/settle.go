@@ -42,7 +42,7 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accountin
 		if err := generations.save(ctx, tx); err != nil {
 			return accounting.Posting{}, fmt.Errorf("insert generation: %w", err)
 		}
-		if generations.owners[generation] != id {
+		if owner, _ := generations.ownerOf(generation); owner != id {
 			g.ID = ""
 		}
 	}
@@ -53,13 +53,14 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accountin
 	if len(rows) == 0 {
 		return accounting.Posting{}, fmt.Errorf("no row with that id")
 	}
-	e := &entry{stored: *rows[0], now: rows[0], absorbed: true}
+	before := *rows[0]
+	e := &entry{stored: &before, now: rows[0], absorbed: true}
 	if err := settleRow(e.now, &g, now); err != nil {
 		return accounting.Posting{}, err
 	}
 	if _, err := s.write(ctx, tx, map[requestID]*entry{id: e}); err != nil {
 		return accounting.Posting{}, err
 	}
-	p, _ := posting(&e.stored, e.now)
+	p, _ := posting(&before, e.now)
 	return p, nil
 }

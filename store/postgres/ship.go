@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -39,14 +40,12 @@ func (s *Store) Ship(ctx context.Context, events []accounting.Event) (accounting
 
 // entry is a row that a batch touches.
 type entry struct {
-	stored   row  // as it is in the table
-	now      *row // with the batch's events
-	maker    *incoming
+	stored   *row      // as it is in the table; nil: as now
+	now      *row      // with the batch's events
+	maker    *incoming // whose row this transaction inserts; nil: it exists
+	inserted bool
 	absorbed bool // now may differ from stored
 }
-
-// fresh reports whether this transaction inserted the row, of the event maker.
-func (e *entry) fresh() bool { return e.maker != nil }
 
 func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (accounting.Shipment, error) {
 	var shipment accounting.Shipment
@@ -64,7 +63,7 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 		e := entries[in.target]
 		switch {
 		case e == nil && in.poll():
-			shipment.Orphans = append(shipment.Orphans, in.event)
+			shipment.Orphans = append(shipment.Orphans, *in.event)
 		case e == nil:
 			// Neither inserted nor found: its month is being attached.
 			return shipment, errRaced
@@ -72,6 +71,9 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 			shipment.Inserted++
 		default:
 			was := *e.now
+			if e.stored == nil {
+				e.stored = &was
+			}
 			e.absorbed = true
 			if s.absorb(e.now, in); sameRow(&was, e.now) {
 				shipment.Replayed++
@@ -88,37 +90,35 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 // returned did not exist before.
 func insertCalls(ctx context.Context, tx pgx.Tx, calls []*incoming) (map[requestID]*entry, error) {
 	entries := make(map[requestID]*entry, len(calls))
-	makers := make(map[requestID]*incoming, len(calls))
-	var rows []*row
+	made := make([]entry, 0, len(calls)) // one piece of memory for all
+	rows := make([]*row, 0, len(calls))
 	for _, in := range calls {
-		if makers[in.target] != nil {
+		if entries[in.target] != nil {
 			continue
 		}
-		makers[in.target] = in
-		// Usually the event's own; otherwise its row exists already, unless
-		// retention has removed it, and then this one takes its place.
-		r := *in.row
-		r.id, r.createdAt = in.target, in.target.time()
-		rows = append(rows, &r)
+		r := in.row
+		if r.id != in.target {
+			// Its row exists already, unless retention has removed it, and
+			// then this one takes its place.
+			other := *r
+			other.id, other.createdAt = in.target, in.target.time()
+			r = &other
+		}
+		made = append(made, entry{now: r, maker: in})
+		entries[in.target] = &made[len(made)-1]
+		rows = append(rows, r)
 	}
 	if len(rows) == 0 {
 		return entries, nil
 	}
 	slices.SortFunc(rows, compareRows)
-	inserted, err := tx.Query(ctx, insertRowsSQL, arrays(rows)...)
+	err := writeRows(ctx, tx, insertRowsSQL, rows, func(values [][]byte) {
+		entries[requestID(values[0])].inserted = true
+	})
 	if err != nil {
 		return nil, err
 	}
-	fresh := make(map[requestID]bool, len(rows))
-	var id requestID
-	if _, err := pgx.ForEachRow(inserted, []any{&id}, func() error { fresh[id] = true; return nil }); err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		if fresh[r.id] {
-			entries[r.id] = &entry{stored: *r, now: r, maker: makers[r.id]}
-		}
-	}
+	maps.DeleteFunc(entries, func(_ requestID, e *entry) bool { return !e.inserted })
 	return entries, nil
 }
 
@@ -135,7 +135,8 @@ func lockOthers(ctx context.Context, tx pgx.Tx, entries map[requestID]*entry, ev
 	}
 	rows, err := lockRows(ctx, tx, ids)
 	for _, r := range rows {
-		entries[r.id] = &entry{stored: *r, now: r}
+		stored := *r
+		entries[r.id] = &entry{stored: &stored, now: r}
 	}
 	return err
 }
@@ -168,14 +169,14 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return compareRows(a.now, b.now) })
 	for _, e := range all {
-		if e.absorbed && !sameRow(&e.stored, e.now) {
+		if e.absorbed && !sameRow(e.stored, e.now) {
 			changed = append(changed, e.now)
-		} else if !e.fresh() {
+		} else if !e.inserted {
 			continue
 		}
 		var before *row
-		if !e.fresh() {
-			before = &e.stored
+		if !e.inserted {
+			before = e.stored
 		}
 		deltas.move(before, e.now)
 		if p, recorded := posting(before, e.now); recorded {
@@ -192,7 +193,7 @@ func updateRows(ctx context.Context, tx pgx.Tx, rows []*row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, updateRowsSQL, arrays(rows)...); err != nil {
+	if err := writeRows(ctx, tx, updateRowsSQL, rows, nil); err != nil {
 		return fmt.Errorf("update usage: %w", err)
 	}
 	return nil
