@@ -21,6 +21,9 @@ type LeaseRequest struct {
 	Need   decimal.Decimal // a call waits for this much; less is of no use to it
 	Want   decimal.Decimal // this much would be welcome, at least Need
 	Return decimal.Decimal // unspent, no longer the replica's once the answer is there
+	// Cap is what granted may not rise above for this request: the limit for
+	// calls that are not essential. 0: the ceiling is the only bound.
+	Cap decimal.Decimal
 }
 
 // Lease is the answer to a [LeaseRequest], and how the period stands after it.
