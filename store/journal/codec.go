@@ -48,6 +48,7 @@ const (
 	fieldStreamed
 	fieldCancelled
 	fieldTruncated
+	fieldDecision
 	fieldCount
 )
 
@@ -134,7 +135,11 @@ func appendEvent(b []byte, e *accounting.Event) ([]byte, error) {
 			b = appendNumber(b, n, 1)
 		}
 	}
-	return appendSingular(b, e), nil
+	b = appendSingular(b, e)
+	if e.Decision != nil {
+		return appendDecision(b, e.Decision)
+	}
+	return b, nil
 }
 
 // appendSingular appends the fields that have a type to themselves.
@@ -163,18 +168,18 @@ func appendNumber(b []byte, n int, v int64) []byte {
 	return binary.AppendVarint(b, v)
 }
 
-func appendText(b []byte, n int, s string) []byte {
+func appendText(b []byte, n int, s string) []byte { return append(appendKey(b, n, len(s)), s...) }
+
+// appendKey begins a field of size bytes.
+func appendKey(b []byte, n, size int) []byte {
 	b = binary.AppendUvarint(b, uint64(n)<<3|wireBytes)
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+	return binary.AppendUvarint(b, uint64(size))
 }
 
 // appendMetadata writes one entry as the length of the name, the name and, up
 // to the end of the field, the value.
 func appendMetadata(b []byte, name, value string) []byte {
-	size := uvarintSize(uint64(len(name))) + len(name) + len(value)
-	b = binary.AppendUvarint(b, fieldMetadata<<3|wireBytes)
-	b = binary.AppendUvarint(b, uint64(size))
+	b = appendKey(b, fieldMetadata, uvarintSize(uint64(len(name)))+len(name)+len(value))
 	b = binary.AppendUvarint(b, uint64(len(name)))
 	b = append(b, name...)
 	return append(b, value...)
@@ -207,9 +212,7 @@ func appendAmount(b []byte, n int, d decimal.Decimal) ([]byte, error) {
 		text = append(text, 'e')
 		text = strconv.AppendInt(text, exponent, 10)
 	}
-	b = binary.AppendUvarint(b, uint64(n)<<3|wireBytes)
-	b = binary.AppendUvarint(b, uint64(len(text)))
-	return append(b, text...), nil
+	return append(appendKey(b, n, len(text)), text...), nil
 }
 
 // errPayload is a payload that passed its checksum and still is not an event:
@@ -227,11 +230,19 @@ func decodeEvent(payload []byte) (accounting.Event, error) {
 	e.Kind = accounting.Kind(payload[0])
 	copy(e.ID[:], payload[1:prefixSize])
 	d := decoder{
-		event: &e, rest: string(payload[prefixSize:]), // one allocation for all strings
-		texts: textsOf(&e), counts: countsOf(&e.Usage), amounts: amountsOf(&e.Usage), flags: flagsOf(&e),
+		event: &e, texts: textsOf(&e), counts: countsOf(&e.Usage), amounts: amountsOf(&e.Usage), flags: flagsOf(&e),
 	}
-	for d.rest != "" {
-		if err := d.field(); err != nil {
+	r := fieldReader{string(payload[prefixSize:])} // one allocation for all strings
+	for r.rest != "" {
+		number, wire, v, text, err := r.next()
+		switch {
+		case err != nil:
+		case wire == wireVarint:
+			d.number(number, v)
+		case wire == wireBytes:
+			err = d.text(number, text)
+		}
+		if err != nil {
 			return accounting.Event{}, err
 		}
 	}
@@ -240,67 +251,10 @@ func decodeEvent(payload []byte) (accounting.Event, error) {
 
 type decoder struct {
 	event   *accounting.Event
-	rest    string
 	texts   textTable
 	counts  countTable
 	amounts amountTable
 	flags   flagTable
-}
-
-// field reads one field off the front of d.rest.
-func (d *decoder) field() error {
-	key, ok := d.uvarint()
-	if !ok {
-		return errPayload
-	}
-	number, wire := key>>3, key&7
-	switch wire {
-	case wireVarint:
-		raw, ok := d.uvarint()
-		if !ok {
-			return errPayload
-		}
-		d.number(number, int64(raw>>1)^-int64(raw&1))
-		return nil
-	case wireBytes:
-		size, ok := d.uvarint()
-		if !ok || size > uint64(len(d.rest)) {
-			return errPayload
-		}
-		value := d.rest[:size]
-		d.rest = d.rest[size:]
-		return d.text(number, value)
-	case wireFixed64:
-		return d.skip(8)
-	case wireFixed32:
-		return d.skip(4)
-	default:
-		return errPayload
-	}
-}
-
-func (d *decoder) skip(n int) error {
-	if len(d.rest) < n {
-		return errPayload
-	}
-	d.rest = d.rest[n:]
-	return nil
-}
-
-func (d *decoder) uvarint() (uint64, bool) {
-	var v uint64
-	for i := range min(len(d.rest), binary.MaxVarintLen64) {
-		c := d.rest[i]
-		if i == binary.MaxVarintLen64-1 && c > 1 {
-			return 0, false
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			d.rest = d.rest[i+1:]
-			return v, true
-		}
-	}
-	return 0, false
 }
 
 func (d *decoder) number(number uint64, v int64) {
@@ -332,6 +286,12 @@ func (d *decoder) text(number uint64, value string) error {
 		return nil
 	case number == fieldMetadata:
 		return d.metadata(value)
+	case number == fieldDecision:
+		decision, err := decodeDecision(value)
+		if err == nil {
+			d.event.Decision = decision
+		}
+		return err
 	case d.texts[number] != nil:
 		*d.texts[number] = value
 	case d.amounts[number] != nil:
@@ -345,7 +305,7 @@ func (d *decoder) text(number uint64, value string) error {
 }
 
 func (d *decoder) metadata(entry string) error {
-	inner := decoder{rest: entry}
+	inner := fieldReader{entry}
 	size, ok := inner.uvarint()
 	if !ok || size > uint64(len(inner.rest)) {
 		return errPayload

@@ -30,6 +30,9 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	case accounting.Kind:
 		v.Set(reflect.ValueOf(accounting.Closed))
 		return
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 11, *n%28, 1, 2, 3, 4_000, time.UTC)))
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -42,6 +45,18 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(*n) * 1_000_003)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(t, v.Index(i), n)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(t, v.Index(i), n)
+		}
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"name": "value", "": "no name", "empty": ""}))
 	default:
@@ -159,6 +174,9 @@ func drawEvent(t *rapid.T, kind accounting.Kind, id accounting.RequestID) *accou
 	if rapid.Bool().Draw(t, "metadata") {
 		e.Tags.Metadata = rapid.MapOfN(rapid.StringN(0, 10, 40), rapid.StringN(0, 10, 40), 1, 5).Draw(t, "metadata")
 	}
+	if rapid.Bool().Draw(t, "decided") {
+		e.Decision = drawDecision(t)
+	}
 	e.HTTPStatus = rapid.IntRange(0, 599).Draw(t, "status")
 	e.Duration = time.Duration(rapid.Int64().Draw(t, "duration"))
 	return e
@@ -190,6 +208,17 @@ func FuzzDecodeEventNeverPanicsAndIsStable(f *testing.F) {
 		f.Add(payload)
 		f.Add(payload[:len(payload)-1])
 	}
+	e := closed(newID())
+	e.Decision = &accounting.BudgetDecision{
+		Verdict: accounting.VerdictWarned, Bound: accounting.Some(decimal.New(1, -3)), Rate: decimal.New(92, -2), Count: 2,
+		Calls:   []accounting.RequestID{newID()},
+		Budgets: []accounting.BudgetShare{{BudgetID: "b", PeriodStart: accounting.TotalStart, Charge: decimal.New(12, -4)}},
+	}
+	payload, err := appendEvent(nil, e)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(payload)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, err := decodeEvent(payload)

@@ -99,6 +99,9 @@ func merge(e, newer accounting.Event) accounting.Event {
 	if newer.Tags.Metadata != nil {
 		e.Tags.Metadata = newer.Tags.Metadata
 	}
+	if newer.Decision != nil {
+		e.Decision = newer.Decision
+	}
 	if newer.HTTPStatus != 0 {
 		e.HTTPStatus = newer.HTTPStatus
 	}

@@ -162,7 +162,7 @@ func (r *FileReport) scan(scan *scanner, visit func(string, *accounting.Event) e
 			break
 		}
 		event, err := decodeEvent(payload)
-		if err != nil || event.Kind < accounting.Opened || event.Kind > accounting.Polled {
+		if err != nil || !journaled(event.Kind) {
 			r.Unknown++
 			continue
 		}

@@ -19,7 +19,7 @@ import (
 
 var (
 	// ErrFull: the journal has reached its bound or the disk is full, and new
-	// calls are not recorded. Calls in flight still are.
+	// calls and refusals are not recorded. Calls in flight still are.
 	ErrFull = errors.New("journal is full")
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("journal is closed")
@@ -234,8 +234,8 @@ const maxPooled = 64 << 10
 // into an Interrupted, whatever happens to this process.
 //
 // The events of a call are appended in their order, and nothing of a call is
-// appended after its Closed. The error wraps [ErrFull] for an Opened there is no
-// room for, [ErrTooLarge], [ErrNotSynced], [ErrClosed], or the error of the
+// appended after its Closed. The error wraps [ErrFull] for an Opened or Refused
+// there is no room for, [ErrTooLarge], [ErrNotSynced], [ErrClosed], or the error of the
 // disk; after any of them but ErrNotSynced the event is not in the journal.
 func (j *Journal) Append(e *accounting.Event) error {
 	err := j.append(e)
@@ -247,8 +247,8 @@ func (j *Journal) Append(e *accounting.Event) error {
 }
 
 func (j *Journal) append(e *accounting.Event) error {
-	if e.Kind < accounting.Opened || e.Kind > accounting.Polled {
-		return fmt.Errorf("event of kind %d: only calls and polls are recorded", e.Kind)
+	if !journaled(e.Kind) {
+		return fmt.Errorf("event of kind %d: only calls, polls and refusals are recorded", e.Kind)
 	}
 	buf := framePool.Get().(*[]byte)
 	defer framePool.Put(buf)

@@ -286,7 +286,7 @@ func TestAFullJournalRefusesNewCallsAndFinishesThoseInFlight(t *testing.T) {
 
 func TestKindsThatTheJournalMakesItselfAreNotAppended(t *testing.T) {
 	j := mustOpen(t, testOptions(t.TempDir()))
-	for _, kind := range []accounting.Kind{0, accounting.Interrupted, 6} {
+	for _, kind := range []accounting.Kind{0, accounting.Interrupted, 7} {
 		assert.Error(t, j.Append(&accounting.Event{Kind: kind, ID: newID()}))
 	}
 	assert.EqualValues(t, 3, j.Stats().AppendErrors)

@@ -184,5 +184,10 @@ func (ref frameRef) unpin(lsn uint64) {
 
 // deliverable reports whether events of a kind leave the journal as they are.
 func deliverable(k accounting.Kind) bool {
-	return k == accounting.Closed || k == accounting.Polled
+	return k == accounting.Closed || k == accounting.Polled || k == accounting.Refused
+}
+
+// journaled reports whether events of a kind are appended at all.
+func journaled(k accounting.Kind) bool {
+	return k >= accounting.Opened && k <= accounting.Polled || k == accounting.Refused
 }

@@ -58,12 +58,13 @@ func (s *shard) append(kind accounting.Kind, id accounting.RequestID, frame []by
 	if s.closed {
 		return 0, ErrClosed
 	}
-	if kind == accounting.Opened {
+	inFlight := kind != accounting.Opened && kind != accounting.Refused
+	if !inFlight {
 		if err := s.j.admit(len(frame)); err != nil {
 			return 0, err
 		}
 	}
-	off, err := s.write(frame, kind != accounting.Opened)
+	off, err := s.write(frame, inFlight)
 	if err != nil {
 		return 0, err
 	}
@@ -72,7 +73,8 @@ func (s *shard) append(kind accounting.Kind, id accounting.RequestID, frame []by
 	return s.lsn, nil
 }
 
-// admit refuses a new call where those in flight need the room.
+// admit refuses a new call, or the word of one that was blocked, where those in
+// flight need the room.
 func (j *Journal) admit(size int) error {
 	if j.full.Load() {
 		return fmt.Errorf("%w: no space left on the disk", ErrFull)
@@ -102,7 +104,7 @@ func (s *shard) book(kind accounting.Kind, id accounting.RequestID, ref frameRef
 			delete(s.open, id)
 		}
 		ref.seg.unread++
-	case accounting.Polled:
+	case accounting.Polled, accounting.Refused:
 		ref.seg.unread++
 	}
 }
