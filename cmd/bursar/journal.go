@@ -99,11 +99,11 @@ func inspectJournal(_ context.Context, e *env, cfg config.Config) error {
 	}
 	fmt.Fprintln(e.stdout)
 	table = newTable(e.stdout)
-	fmt.Fprintln(table, "SEGMENT\tBYTES\tOPENED\tIDENTIFIED\tCLOSED\tPOLLED\tREMARK")
+	fmt.Fprintln(table, "SEGMENT\tBYTES\tOPENED\tIDENTIFIED\tCLOSED\tPOLLED\tREFUSED\tREMARK")
 	for i := range reports {
 		r := &reports[i]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", segmentName(r), r.Bytes, r.Events[accounting.Opened],
-			r.Events[accounting.Identified], r.Events[accounting.Closed], r.Events[accounting.Polled], orDash(remark(r)))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", segmentName(r), r.Bytes, r.Events[accounting.Opened],
+			r.Events[accounting.Identified], r.Events[accounting.Closed], r.Events[accounting.Polled], r.Events[accounting.Refused], orDash(remark(r)))
 	}
 	return table.Flush()
 }

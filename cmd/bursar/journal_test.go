@@ -87,7 +87,7 @@ func TestInspectShowsWhoHoldsWhatInAJournalThatIsInUse(t *testing.T) {
 	code, out, errs := bursar(t, "journal", "inspect", "--data-dir", data)
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, out, "nobody: the next start takes it over")
-	require.Regexp(t, `000-000000000001-[0-9a-f]{8}\.seg +\d+ +0 +0 +1 +0 +-`, out)
+	require.Regexp(t, `000-000000000001-[0-9a-f]{8}\.seg +\d+ +0 +0 +1 +0 +0 +-`, out)
 
 	j := openTestJournal(t, data)
 	require.NoError(t, j.Append(journaled()))
@@ -210,6 +210,9 @@ func fillAll(t *testing.T, v reflect.Value, n *int) {
 	case *accounting.Kind:
 		*p = accounting.Closed
 		return
+	case *time.Time:
+		*p = time.Unix(int64(*n), 0).UTC()
+		return
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -222,6 +225,12 @@ func fillAll(t *testing.T, v reflect.Value, n *int) {
 		for i := range v.Len() {
 			v.Index(i).SetUint(uint64(*n + i))
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillAll(t, v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fillAll(t, v.Index(0), n)
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"name": fmt.Sprintf("text-%d", *n)}))
 	case reflect.Struct:
@@ -254,6 +263,11 @@ func TestExportLeavesNoFieldOfAnEventOut(t *testing.T) {
 	require.NoError(t, err)
 	var members map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(line, &members))
+	var decision, share map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(members["decision"], &decision))
+	assert.Len(t, decision, reflect.TypeFor[accounting.BudgetDecision]().NumField(), string(line))
+	require.NoError(t, json.Unmarshal(bytes.Trim(decision["budgets"], "[]"), &share))
+	assert.Len(t, share, reflect.TypeFor[accounting.BudgetShare]().NumField(), string(line))
 	// Beside the event's own fields stand the segment and the start of the call.
 	assert.Len(t, members, leaves(reflect.TypeFor[accounting.Event]())+2, string(line))
 	values := make(map[string]string)

@@ -85,6 +85,8 @@ type exported struct {
 	Streamed           bool   `json:"streamed,omitempty"`
 	Cancelled          bool   `json:"cancelled,omitempty"`
 	Truncated          bool   `json:"truncated,omitempty"`
+
+	Decision *exportedDecision `json:"decision,omitempty"`
 }
 
 func exportedOf(segment string, e *accounting.Event) exported {
@@ -100,6 +102,7 @@ func exportedOf(segment string, e *accounting.Event) exported {
 		TotalTokens: e.Usage.TotalTokens.Pointer(), CachedTokens: e.Usage.CachedTokens.Pointer(),
 		CacheWriteTokens: e.Usage.CacheWriteTokens.Pointer(), ReasoningTokens: e.Usage.ReasoningTokens.Pointer(),
 		DurationNS: e.Duration.Nanoseconds(), Streamed: e.Streamed, Cancelled: e.Cancelled, Truncated: e.Truncated,
+		Decision: exportedDecisionOf(e.Decision),
 	}
 	if e.TimeToFirstToken.Known {
 		ns := e.TimeToFirstToken.Value.Nanoseconds()
@@ -111,7 +114,7 @@ func exportedOf(segment string, e *accounting.Event) exported {
 // kindNames are the kinds of events that a journal holds.
 var kindNames = map[accounting.Kind]string{
 	accounting.Opened: "opened", accounting.Identified: "identified",
-	accounting.Closed: "closed", accounting.Polled: "polled",
+	accounting.Closed: "closed", accounting.Polled: "polled", accounting.Refused: "refused",
 }
 
 // literal writes an amount with every digit, trailing zeros included; an
