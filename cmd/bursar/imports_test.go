@@ -29,6 +29,7 @@ type room struct {
 var rooms = []room{
 	{path: "accounting"},
 	{path: "accounting/settle", may: []string{"accounting"}},
+	{path: "accounting/settle/notify", may: []string{"accounting"}},
 	{path: "proxy", may: []string{"accounting", "proxy/openrouter"}},
 	{path: "proxy/openrouter", may: []string{"accounting"}},
 	{path: "store/journal", may: []string{"accounting"}},
