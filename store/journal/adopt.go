@@ -64,7 +64,7 @@ func (j *Journal) begin() error {
 	if j.lock, err = j.fs.Lock(filepath.Join(j.own, lockFileName)); err != nil {
 		return err
 	}
-	if err := errors.Join(j.fs.SyncDir(j.dir), j.makeReserve()); err != nil {
+	if err := errors.Join(j.fs.SyncDir(j.dir), j.writeOwner(), j.makeReserve()); err != nil {
 		return errors.Join(err, j.lock.Close())
 	}
 	return nil
@@ -109,8 +109,12 @@ func (j *Journal) renameFormer() error {
 }
 
 // end removes this process's directory if it is empty, and gives up its lock.
+// The caller holds readMu.
 func (j *Journal) end() error {
 	j.reserve.release()
+	if j.owner != "" {
+		return j.lock.Close()
+	}
 	for _, s := range j.shards {
 		if len(s.segments) > 0 {
 			return j.lock.Close()
@@ -136,6 +140,16 @@ type adopted struct {
 	dir     string
 	lock    io.Closer
 	cursors []*cursor
+	owner   string // empty: none, or disowned
+}
+
+// segments is how many files are left.
+func (a *adopted) segments() int {
+	n := 0
+	for _, c := range a.cursors {
+		n += len(c.chain.segments)
+	}
+	return n
 }
 
 // Adopt looks for journals of dead processes beside this one and takes them
@@ -193,7 +207,10 @@ func (j *Journal) adopt(dir string) (bool, error) {
 		return false, err
 	}
 	a := &adopted{dir: dir, lock: lock}
-	if err := j.list(a); err != nil {
+	if a.owner, err = j.readOwner(dir); err == nil {
+		err = j.list(a)
+	}
+	if err != nil {
 		return false, errors.Join(err, lock.Close())
 	}
 	j.readMu.Lock()
@@ -281,18 +298,17 @@ func (j *Journal) finishAdopted() error {
 	return errors.Join(errs...)
 }
 
-// trimAdopted removes segments, and returns the journals that have none left.
+// trimAdopted removes segments, and returns the journals that have none left,
+// nor an owner.
 func (j *Journal) trimAdopted() (finished []*adopted, err error) {
 	j.readMu.Lock()
 	defer j.readMu.Unlock()
 	var errs []error
 	j.adopted = slices.DeleteFunc(j.adopted, func(a *adopted) bool {
-		left := 0
 		for _, c := range a.cursors {
 			errs = append(errs, c.chain.trimDead())
-			left += len(c.chain.segments)
 		}
-		if left > 0 {
+		if a.segments() > 0 || a.owner != "" {
 			return false
 		}
 		finished = append(finished, a)

@@ -47,6 +47,7 @@ const (
 type Options struct {
 	Dir      string // holds the directories of all instances
 	Instance string // this process's directory in it; empty: generated
+	Owner    string // whose money its calls spend, see [Journal.Owners]; empty: nobody's
 
 	SegmentBytes int64         // a segment is full at; default 8 MiB
 	MaxBytes     int64         // Opened is refused above; default 4 GiB
@@ -100,6 +101,9 @@ func (o *Options) validate() error {
 	}
 	if o.Instance != "" && !validInstance(o.Instance) {
 		reject("Instance", fmt.Sprintf("%q", o.Instance), "letters, digits, dots, dashes and underscores, beginning with a letter or digit")
+	}
+	if o.Owner != "" && !validOwner(o.Owner) {
+		reject("Owner", fmt.Sprintf("%q", o.Owner), "up to 127 printable ASCII characters without a space")
 	}
 	if o.SegmentBytes < headerSize {
 		reject("SegmentBytes", o.SegmentBytes, "some kilobytes or more")
@@ -156,8 +160,9 @@ type Journal struct {
 	delivered map[eventKey]delivery
 
 	adoptMu sync.Mutex // one adoption at a time
-	// adopted is guarded by readMu.
+	// adopted and owner are guarded by readMu.
 	adopted []*adopted
+	owner   string // of this journal; empty: none, or disowned
 
 	stop      chan struct{} // closed by Close
 	wg        sync.WaitGroup
@@ -324,6 +329,7 @@ func (j *Journal) close() error {
 	for _, s := range j.shards {
 		errs = append(errs, s.close())
 	}
+	errs = append(errs, j.finishAdopted())
 	j.readMu.Lock()
 	defer j.readMu.Unlock()
 	for _, c := range j.cursors {
