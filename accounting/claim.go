@@ -11,4 +11,5 @@ type ClaimRequest struct {
 	Missing      bool     // true: rows without an exact cost; false: costs to verify
 	Limit        int
 	Lease        time.Duration
+	Claimer      string // the process: should it die, its claims are released by this name; empty: they run out
 }

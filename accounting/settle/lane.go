@@ -24,7 +24,9 @@ func (s *Settler) newLane(missing bool) *lane {
 	l := &lane{
 		Settler: s, missing: missing,
 		slots: make(chan struct{}, s.opts.Workers),
-		retry: backoff{first: s.opts.PollInterval, most: 30 * s.opts.PollInterval},
+		// A database that was away for a minute should not have to be waited
+		// for half of another, and one question in five seconds does not hurt.
+		retry: backoff{first: s.opts.PollInterval, most: 5 * s.opts.PollInterval},
 	}
 	for range s.opts.Workers {
 		l.slots <- struct{}{}
@@ -82,7 +84,7 @@ func (l *lane) claim(ctx context.Context) (full bool, err error) {
 			l.slots <- struct{}{}
 		}
 	}()
-	request := accounting.ClaimRequest{Now: time.Now(), Missing: l.missing, Lease: l.lease}
+	request := accounting.ClaimRequest{Now: time.Now(), Missing: l.missing, Lease: l.lease, Claimer: l.opts.Claimer}
 	request.Fingerprints, request.Limit = l.paces.ready(l.opts.Keys.Fingerprints(), request.Now, l.missing)
 	request.Limit = l.endpoint.allowed(min(idle, request.Limit))
 	if request.Limit == 0 {
@@ -98,7 +100,7 @@ func (l *lane) claim(ctx context.Context) (full bool, err error) {
 		started++
 		l.lookups.Go(func() {
 			defer func() { l.slots <- struct{}{} }()
-			l.settle(ctx, u)
+			l.settle(ctx, u, request.Now.Add(l.lease))
 		})
 	}
 	return len(rows) == request.Limit, nil

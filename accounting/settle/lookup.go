@@ -10,9 +10,9 @@ import (
 	"bursar/accounting"
 )
 
-// settle looks one claimed row up and writes the outcome down. If ctx ends
-// before there is one, the row's lease runs out and it is claimed again.
-func (s *Settler) settle(ctx context.Context, u accounting.Unsettled) {
+// settle looks up one row, claimed until then, and writes the outcome down. If
+// ctx ends before there is one, the claim runs out and the row is claimed again.
+func (s *Settler) settle(ctx context.Context, u accounting.Unsettled, until time.Time) {
 	if !u.Missing() && s.paces.waitTurn(ctx, u.KeyFingerprint) != nil {
 		return
 	}
@@ -20,13 +20,11 @@ func (s *Settler) settle(ctx context.Context, u accounting.Unsettled) {
 	if err != nil && ctx.Err() != nil {
 		return
 	}
-	store, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	if err == nil {
-		s.complete(store, &u, generation)
+		s.complete(ctx, &u, generation, until)
 		return
 	}
-	s.leave(store, &u, err)
+	s.leave(ctx, &u, err, until)
 }
 
 // lookup asks OpenRouter for the row's own record.
@@ -87,16 +85,19 @@ func (s *Settler) timed(ctx context.Context, ask func(context.Context) (accounti
 }
 
 // complete writes a cost down.
-func (s *Settler) complete(ctx context.Context, u *accounting.Unsettled, g accounting.Generation) {
+func (s *Settler) complete(ctx context.Context, u *accounting.Unsettled, g accounting.Generation, until time.Time) {
 	s.endpoint.answered()
 	s.paces.answered(u.KeyFingerprint)
-	posting, err := s.opts.Queue.Settle(ctx, *u, g, time.Now())
-	s.stored(ctx, err)
+	var posting accounting.Posting
+	err := s.store(ctx, until, func(ctx context.Context) (err error) {
+		posting, err = s.opts.Queue.Settle(ctx, *u, g, time.Now())
+		return err
+	})
 	if err != nil {
 		s.count(outcomeStoreError)
 		// Were it the row's own fault, it would otherwise be back as often as
 		// its lease runs out.
-		s.postpone(ctx, u, s.policy.retry.delay(u.Attempts, rand.Float64()), "the cost could not be stored")
+		s.postpone(ctx, u, s.policy.retry.delay(u.Attempts, rand.Float64()), "the cost could not be stored", time.Time{})
 		return
 	}
 	s.count(completed(u, &g, &posting))
@@ -125,7 +126,7 @@ func completed(u *accounting.Unsettled, g *accounting.Generation, p *accounting.
 }
 
 // leave writes down that the lookup brought nothing.
-func (s *Settler) leave(ctx context.Context, u *accounting.Unsettled, err error) {
+func (s *Settler) leave(ctx context.Context, u *accounting.Unsettled, err error, until time.Time) {
 	now, random := time.Now(), rand.Float64()
 	v := s.policy.judge(u, err, now, random)
 	s.count(v.outcome)
@@ -143,11 +144,12 @@ func (s *Settler) leave(ctx context.Context, u *accounting.Unsettled, err error)
 		}
 	}
 	if !v.giveUp {
-		s.postpone(ctx, u, v.after, v.reason)
+		s.postpone(ctx, u, v.after, v.reason, until)
 		return
 	}
-	err = s.opts.Leftovers.GiveUp(ctx, u.ID, v.reason)
-	s.stored(ctx, err)
+	err = s.store(ctx, until, func(ctx context.Context) error {
+		return s.opts.Leftovers.GiveUp(ctx, u.ID, v.reason)
+	})
 	if err == nil {
 		s.metrics.givenUp.Inc()
 		s.opts.Logger.Warn().Stringer("request_id", u.ID).Str("generation_id", u.GenerationID).Str("job_id", u.JobID).
@@ -155,9 +157,12 @@ func (s *Settler) leave(ctx context.Context, u *accounting.Unsettled, err error)
 	}
 }
 
-// postpone makes the row due again later.
-func (s *Settler) postpone(ctx context.Context, u *accounting.Unsettled, after time.Duration, reason string) {
-	s.stored(ctx, s.opts.Queue.Postpone(ctx, u.ID, time.Now().Add(after), reason))
+// postpone makes the row due again later. If it cannot be written until then,
+// the row is due when its claim runs out.
+func (s *Settler) postpone(ctx context.Context, u *accounting.Unsettled, after time.Duration, reason string, until time.Time) {
+	_ = s.store(ctx, until, func(ctx context.Context) error {
+		return s.opts.Queue.Postpone(ctx, u.ID, time.Now().Add(after), reason)
+	})
 }
 
 func (s *Settler) count(o outcome) { s.metrics.attempts.WithLabelValues(string(o)).Inc() }

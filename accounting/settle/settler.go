@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -67,6 +68,9 @@ type SettlerOptions struct {
 	Leftovers   Leftovers
 	Generations Generations
 	Keys        Keys
+
+	// Claimer names this process in the rows that it has claimed. May be empty.
+	Claimer string
 
 	Workers        int           // lookups at the same time, each for missing costs and for verifications; default 8
 	PollInterval   time.Duration // between looks into an empty queue; default 1 s
@@ -165,9 +169,32 @@ func (o *SettlerOptions) lease() time.Duration {
 	return 2*o.LookupTimeout + 2*storeTimeout + turn + 5*time.Second
 }
 
-// storeTimeout bounds the writing of one outcome. It is not cut short by the
+// storeTimeout bounds one try to write an outcome. It is not cut short by the
 // end of Run: a cost that was learnt should not have to be asked for again.
 const storeTimeout = 5 * time.Second
+
+// storeRetry is the wait between such tries while Postgres is away.
+var storeRetry = backoff{first: 100 * time.Millisecond, most: 2 * time.Second}
+
+// store writes an outcome of a row whose claim ends at until, and tries again
+// until then, or until ctx ends: if the outcome were dropped, the row would wait
+// for the end of its claim and then be looked up once more. The worker that is
+// held here could claim nothing in the meantime.
+func (s *Settler) store(ctx context.Context, until time.Time, write func(context.Context) error) error {
+	for failures := 0; ; failures++ {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+		err := write(attempt)
+		cancel()
+		s.stored(context.Background(), err)
+		if err == nil || isPermanent(err) {
+			return err
+		}
+		pause := storeRetry.delay(failures, rand.Float64())
+		if time.Now().Add(pause).After(until) || !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
 
 // Run settles until ctx ends, waits for the lookups under way and returns nil.
 func (s *Settler) Run(ctx context.Context) error {
@@ -184,6 +211,9 @@ func (s *Settler) Run(ctx context.Context) error {
 	loops.Wait()
 	return nil
 }
+
+// Lease is how long a claimed row is nobody else's.
+func (s *Settler) Lease() time.Duration { return s.lease }
 
 // Wake has the queue looked into at once. It never blocks.
 func (s *Settler) Wake() {

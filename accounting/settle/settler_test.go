@@ -309,12 +309,42 @@ func TestWithPostgresAwayTheSettlerBacksOffAndLogsOnce(t *testing.T) {
 		defer s.start()()
 		row := s.add("gen-1", "", 0)
 		pass(10 * time.Minute)
-		assert.Less(t, s.queue.claims, 60)
+		assert.Less(t, s.queue.claims, 2*600/4+20, "each of the two lanes asks every 4 to 5 s")
 		assert.Equal(t, 1, s.log.lines("trouble with the settler's queue"))
 		s.queue.set(func() { s.queue.err = nil })
 		pass(time.Minute)
 		assert.True(t, row.verified)
 		assert.Equal(t, 1, s.log.lines("no more trouble with the settler's queue"))
+	})
+}
+
+// Otherwise the row would wait for the end of its lease and be asked for again.
+func TestACostLearntWhilePostgresIsAwayIsStoredSoonAfterItIsBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSettling(t, record("0.5"), nil)
+		s.queue.settleErr = errors.New("connection refused")
+		defer s.start()()
+		row := s.add("gen-1", "", 0)
+		pass(15 * time.Second)
+		assert.False(t, row.verified)
+		s.queue.set(func() { s.queue.settleErr = nil })
+		pass(2*time.Second + time.Millisecond)
+		assert.True(t, row.verified)
+		assert.Len(t, s.asked["gen-1"], 1, "OpenRouter is asked once")
+		assert.Less(t, 15*time.Second, s.lease, "or this shows nothing")
+	})
+}
+
+func TestTheEndOfTheProgramDoesNotWaitForPostgres(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSettling(t, record("0.5"), nil)
+		s.queue.settleErr = errors.New("connection refused")
+		stop := s.start()
+		s.add("gen-1", "", 0)
+		pass(5 * time.Second)
+		began := time.Now()
+		stop()
+		assert.Less(t, time.Since(began), time.Second)
 	})
 }
 

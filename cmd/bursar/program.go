@@ -35,7 +35,12 @@ const (
 	connectTimeout = 10 * time.Second // for the database to answer before calls are taken without it
 	flushTimeout   = 15 * time.Second
 	closeTimeout   = 5 * time.Second
+	shipBackoff    = 2 * time.Second // at most between two tries to reach Postgres: what it is away is in the journal's size
 )
+
+// journalFS is the journal's file system; nil is the operating system's. The
+// build of the fault suite has one that fails (chaos_fs.go).
+var journalFS journal.FS
 
 // program is a whole Bursar. main makes one; a test starts the same program on
 // port 0.
@@ -61,6 +66,7 @@ type program struct {
 	proxyServer, adminServer     *http.Server
 	inFlight                     sync.WaitGroup // requests on the data port
 	handover                     handover       // from the process before, to the one after
+	dead                         deadProcesses  // whose journals we have adopted
 
 	migrated atomic.Bool // the schema is there
 	draining atomic.Bool
@@ -130,6 +136,8 @@ func (p *program) openJournal(context.Context) (err error) {
 		MaxBytes:     int64(p.cfg.Journal.MaxBytes),
 		Sync:         journal.SyncMode(p.cfg.Journal.Sync),
 		SyncInterval: p.cfg.Journal.SyncInterval,
+		OnAdopt:      p.dead.add,
+		FS:           journalFS,
 		Logger:       p.log,
 	})
 	if err != nil {
@@ -219,7 +227,7 @@ func (p *program) openAccounting(context.Context) error {
 	}
 	p.keyring.Hold(p.cfg.Upstream.APIKey.Reveal())
 	if p.recorder, err = settle.NewRecorder(settle.RecorderOptions{
-		Journal: p.journal, Full: func() bool { return p.journal.Stats().Full },
+		Journal: p.journal, Full: p.journal.Full,
 		WhenFull: settle.WhenFull(p.cfg.Journal.WhenFull), Ledger: p.store, OpenTimeout: p.cfg.Journal.WhenFullWait,
 		Registerer: p.registry, Logger: p.log}); err != nil {
 		return err
@@ -232,6 +240,7 @@ func (p *program) openAccounting(context.Context) error {
 		Enabled: p.cfg.Settle.Enabled, Verify: p.cfg.Settle.Verify,
 		Queue: p.store, Leftovers: p.store, Keys: p.keyring,
 		Generations: openrouter.NewClient(upstream, p.transport),
+		Claimer:     p.journal.Instance(),
 		Workers:     p.cfg.Settle.Workers, LookupTimeout: p.cfg.Settle.LookupTimeout,
 		RefusedBackoff: 30 * time.Second, // one refusal may be a passing fault
 		VerifyRate:     p.cfg.Settle.VerifyRate, VerifyMaxAge: p.cfg.Settle.VerifyMaxAge,
@@ -245,7 +254,7 @@ func (p *program) openAccounting(context.Context) error {
 	}
 	p.shipper, err = settle.NewShipper(settle.ShipperOptions{
 		Journal: p.journal, Recorder: p.recorder, Ledger: p.store,
-		BatchSize: p.cfg.Shipper.BatchSize, FlushInterval: p.cfg.Shipper.FlushInterval,
+		BatchSize: p.cfg.Shipper.BatchSize, FlushInterval: p.cfg.Shipper.FlushInterval, MaxBackoff: shipBackoff,
 		Posted: p.posted, Pending: p.settler.Wake, Reject: rejects.Add,
 		Registerer: p.registry, Logger: p.log})
 	return err

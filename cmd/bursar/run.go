@@ -122,26 +122,6 @@ func (p *program) migrateEventually(ctx context.Context) error {
 	return nil
 }
 
-// adopt takes over the journals of processes that died beside us while we ran.
-func (p *program) adopt(ctx context.Context) error {
-	ticker := time.NewTicker(p.cfg.Journal.AdoptEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		adopted, err := p.journal.Adopt()
-		if err != nil {
-			p.log.Warn().Err(err).Msg("journals of dead processes could not all be adopted")
-		}
-		if adopted > 0 {
-			p.log.Info().Int("journals", adopted).Msg("adopted journals of dead processes")
-		}
-	}
-}
-
 // stop ends the program in the order that loses nothing: readiness off, the
 // proxy drains, the last flush, the loops, the journal, the admin port, the
 // pool, the private Postgres.

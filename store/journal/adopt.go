@@ -224,6 +224,8 @@ func (j *Journal) adopt(dir string) (bool, error) {
 		j.bytes.Add(c.unreadBytes())
 	}
 	j.log.Info().Str("from", filepath.Base(dir)).Int("shards", len(a.cursors)).Msg("journal of a dead process adopted")
+	instance, _, _ := strings.Cut(filepath.Base(dir), formerMark)
+	j.opts.OnAdopt(instance)
 	return true, nil
 }
 

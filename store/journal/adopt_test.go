@@ -183,3 +183,24 @@ func TestALockOnARemovedFileIsNotALock(t *testing.T) {
 	require.ErrorIs(t, lockFile(late, path), os.ErrNotExist)
 	require.NoError(t, late.Close())
 }
+
+func TestTheAdopterIsToldWhoDied(t *testing.T) {
+	opts := testOptions(t.TempDir())
+	opts.Instance = "replica-0"
+	dead := mustOpen(t, opts)
+	mustAppend(t, dead, closed(newID()))
+	crash(dead)
+	var told []string
+	opts.OnAdopt = func(instance string) { told = append(told, instance) }
+	j := mustOpen(t, opts) // of the same name: the dead one's directory was renamed
+	assert.Equal(t, []string{"replica-0"}, told)
+
+	opts.Instance, opts.OnAdopt = "replica-1", nil
+	another := mustOpen(t, opts)
+	crash(another)
+	adopted, err := j.Adopt()
+	require.NoError(t, err)
+	assert.Equal(t, 1, adopted)
+	assert.Equal(t, []string{"replica-0", "replica-1"}, told, "one with an empty journal too")
+	crash(j)
+}

@@ -59,6 +59,9 @@ type Options struct {
 	FS          FS // nil: the operating system's
 	Logger      zerolog.Logger
 	OnSyncError func(error) // called from the background after a failed sync; must not call the journal; may be nil
+	// OnAdopt is told the name of each dead process whose journal was taken
+	// over, by Open already. It must not call the journal. May be nil.
+	OnAdopt func(instance string)
 }
 
 const (
@@ -81,6 +84,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnSyncError == nil {
 		o.OnSyncError = func(error) {}
+	}
+	if o.OnAdopt == nil {
+		o.OnAdopt = func(string) {}
 	}
 }
 

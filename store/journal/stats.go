@@ -38,11 +38,14 @@ type counters struct {
 // one.
 const usualFrame = 512
 
+// Full reports whether a new call would be refused now. It is cheap.
+func (j *Journal) Full() bool { return j.admit(usualFrame) != nil }
+
 // Stats returns a snapshot.
 func (j *Journal) Stats() Stats {
 	st := Stats{
 		Bytes:        j.bytes.Load(),
-		Full:         j.admit(usualFrame) != nil,
+		Full:         j.Full(),
 		Reserve:      j.reserve.held(),
 		Appends:      j.count.appends.Load(),
 		AppendErrors: j.count.appendErrors.Load(),

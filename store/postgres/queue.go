@@ -26,7 +26,7 @@ func (s *Store) Claim(ctx context.Context, req accounting.ClaimRequest) ([]accou
 	if req.Missing {
 		query = claimMissingSQL
 	}
-	rows, err := s.pool.Query(ctx, query, req.Now, req.Fingerprints, req.Limit, req.Now.Add(req.Lease))
+	rows, err := s.pool.Query(ctx, query, req.Now, req.Fingerprints, req.Limit, req.Now.Add(req.Lease), claimedBy(req.Claimer))
 	if err == nil {
 		var claimed []accounting.Unsettled
 		if claimed, err = pgx.CollectRows(rows, scanUnsettled); err == nil {
@@ -58,7 +58,8 @@ const claimSQL = `-- name: %[1]s
 		FOR UPDATE OF u SKIP LOCKED
 	), claimed AS (
 		UPDATE openrouter_usage u
-		SET status = %[3]s, settle_next_at = $4, settle_attempts = u.settle_attempts + 1, updated_at = now()
+		SET status = %[3]s, settle_next_at = $4, settle_attempts = u.settle_attempts + 1,
+			settle_error = coalesce($5, settle_error), updated_at = now()
 		FROM due WHERE u.id = due.id AND u.created_at = due.created_at
 		RETURNING u.*, due.settle_next_at AS due_at
 	)
@@ -69,6 +70,52 @@ var (
 	claimMissingSQL    = fmt.Sprintf(claimSQL, "claim_missing", `u.status IN ('pending', 'awaiting_key')`, `'pending'`)
 	claimUnverifiedSQL = fmt.Sprintf(claimSQL, "claim_unverified", `u.status = 'settled' AND u.verified_at IS NULL`, `u.status`)
 )
+
+// claimedBy is what a claimed row says in settle_error until its outcome is
+// written there: for the operator, and for [Store.ReleaseClaims].
+func claimedBy(claimer string) *string {
+	if claimer == "" {
+		return nil
+	}
+	reason := "is being looked up by " + claimer
+	return &reason
+}
+
+// ReleaseClaims makes the rows that a dead claimer had claimed due at once,
+// those of the given keys, and returns how many: nobody has to wait for the end
+// of their lease, which is at most lease from now.
+func (s *Store) ReleaseClaims(ctx context.Context, claimer string, fingerprints []string, now time.Time, lease time.Duration) (int64, error) {
+	if claimer == "" || len(fingerprints) == 0 {
+		return 0, nil
+	}
+	tag, err := s.pool.Exec(ctx, releaseClaimsSQL, now, now.Add(lease), fingerprints, claimedBy(claimer))
+	if err != nil {
+		return 0, fmt.Errorf("release the claims of %s: %w", claimer, err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// A claim stands in the queue at the end of its lease, so the two indexes of
+// the queue find it. The name is compared again under the row's lock: a claim
+// that has run out may be somebody else's by now.
+const releaseClaimsSQL = `-- name: release_claims
+	WITH claimed AS (
+		SELECT c.id, c.created_at
+		FROM unnest($3::text[]) AS held (key)
+		CROSS JOIN LATERAL (
+			SELECT id, created_at FROM openrouter_usage
+			WHERE key_fingerprint = held.key AND settle_next_at > $1 AND settle_next_at <= $2
+			  AND status IN ('pending', 'awaiting_key') AND settle_error = $4
+			UNION ALL
+			SELECT id, created_at FROM openrouter_usage
+			WHERE key_fingerprint = held.key AND settle_next_at > $1 AND settle_next_at <= $2
+			  AND status = 'settled' AND settle_error = $4
+		) AS c
+	)
+	UPDATE openrouter_usage u
+	SET settle_next_at = $1, settle_error = 'its lookup died with the process that made it', updated_at = now()
+	FROM claimed
+	WHERE u.id = claimed.id AND u.created_at = claimed.created_at AND u.settle_error = $4`
 
 func scanUnsettled(cr pgx.CollectableRow) (accounting.Unsettled, error) {
 	var (
