@@ -2,7 +2,6 @@ package accounting
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -19,9 +18,12 @@ const (
 	messageAllowance = 32   // for each message or other item of input
 )
 
-// maxCount keeps the arithmetic of counts far from overflow. No call comes
-// near it.
-const maxCount = 1 << 40
+// These keep the arithmetic of counts far from overflow. No call comes near
+// them.
+const (
+	maxCount   = 1 << 40
+	maxPrompts = 1 << 22
+)
 
 // Bound is the most that a call can cost, in USD: a reservation that a hard
 // budget can rely on. endpoint is how messages name what was called, e.g.
@@ -53,10 +55,12 @@ const maxCount = 1 << 40
 //     own, else its context length. Reasoning is part of them (§2.2), and
 //     costs the dearest of completion, internal_reasoning, image_output and
 //     audio_output.
-//   - All of it counts once for each of n answers and each prompt: a provider
-//     may run them one by one.
+//   - All of it counts once for each of n answers, since a provider may run
+//     them one by one. Several prompts share the bytes of the body; each has a
+//     context, an answer and the price of a call of its own.
 //   - A web search by the provider's own tool costs what the endpoint lists,
-//     and each makes the model read its context and write once more.
+//     and each makes the model read its context and write once more. Only
+//     Anthropic's models have such a tool with a cap.
 //   - A listed component that we do not know counts as if it were for each
 //     token and for each call.
 //   - A discount lowers nothing: it can end at any time. A provider key of the
@@ -142,10 +146,10 @@ func (f *RequestFacts) boundAt(l *listing, i int) (decimal.Decimal, *UnboundedEr
 	if e.unfixed != "" {
 		return decimal.Decimal{}, l.unbounded(i, "model", "lists no fixed price for "+e.unfixed, "choose a model with fixed prices")
 	}
-	times := count1(f.N) * count1(f.Prompts)
+	answers, prompts := count1(f.N), count1(f.Prompts)
 	if f.Units {
 		if rate := e.tiers[len(e.tiers)-1].request; e.tokenless && rate.IsPositive() {
-			return rate.Mul(decimal.NewFromInt(times)), nil
+			return rate.Mul(decimal.NewFromInt(answers)), nil
 		}
 		return decimal.Decimal{}, l.unbounded(i, "model", "is billed by units that the price list does not show", "")
 	}
@@ -159,15 +163,18 @@ func (f *RequestFacts) boundAt(l *listing, i int) (decimal.Decimal, *UnboundedEr
 	if completion < 0 && !t.completion.IsZero() {
 		return decimal.Decimal{}, l.unbounded(i, "max_tokens", "is not set, and the model lists no limit of its own", "set it")
 	}
-	if f.Searches > 0 && !t.search.Known {
+	if f.Searches > 0 && (!t.search.Known || !strings.HasPrefix(l.model.Slug, "anthropic/")) {
 		return decimal.Decimal{}, l.unbounded(i, "tools", "ask for web searches, for which no price is listed", "leave them out")
 	}
 	sum := t.request
+	if prompts > 1 {
+		sum = sum.Mul(decimal.NewFromInt(prompts))
+	}
 	if rate := f.promptRate(t); !rate.IsZero() {
 		sum = sum.Add(rate.Mul(decimal.NewFromInt(prompt)))
 	}
 	if completion > 0 && !t.completion.IsZero() {
-		sum = sum.Add(t.completion.Mul(decimal.NewFromInt(completion)))
+		sum = sum.Add(t.completion.Mul(decimal.NewFromInt(completion*prompts)))
 	}
 	if f.Images > 0 && !t.image.IsZero() {
 		sum = sum.Add(t.image.Mul(decimal.NewFromInt(int64(f.Images))))
@@ -175,25 +182,26 @@ func (f *RequestFacts) boundAt(l *listing, i int) (decimal.Decimal, *UnboundedEr
 	if turns > 1 {
 		sum = sum.Mul(decimal.NewFromInt(turns)).Add(t.search.Value.Mul(decimal.NewFromInt(turns - 1)))
 	}
-	if times > 1 && !sum.IsZero() {
-		sum = sum.Mul(decimal.NewFromInt(times))
+	if answers > 1 && !sum.IsZero() {
+		sum = sum.Mul(decimal.NewFromInt(answers))
 	}
 	return sum, nil
 }
 
 // count1 reads a count of which 0 means 1.
-func count1(n int64) int64 { return min(max(n, 1), math.MaxInt32) }
+func count1(n int64) int64 { return min(max(n, 1), maxPrompts) }
 
-// promptTokens is the most tokens of the whole prompt. whole reports that only
-// the context length bounds them.
+// promptTokens is the most tokens of all prompts together. whole reports that
+// only the context length bounds them.
 func (f *RequestFacts) promptTokens(e *ceiling) (tokens int64, whole bool) {
-	tokens = requestAllowance + min(f.TextBytes, maxCount) + messageAllowance*min(int64(f.Messages), maxCount)
+	prompts := count1(f.Prompts)
+	tokens = requestAllowance*prompts + min(f.TextBytes, maxCount) + messageAllowance*min(int64(f.Messages), maxCount)
 	if f.Tools > 0 {
 		tokens += toolsAllowance + toolAllowance*min(int64(f.Tools), maxCount)
 	}
 	whole = f.Images > 0 || f.Audio > 0 || f.Searches > 0
-	if e.context > 0 && (whole || tokens > e.context) {
-		tokens = e.context
+	if most := min(e.context, maxCount) * prompts; most > 0 && (whole || tokens > most) {
+		tokens = most
 	}
 	return tokens, whole
 }
@@ -222,11 +230,11 @@ func (f *RequestFacts) completionTokens(e *ceiling) int64 {
 	case !limited && e.completion == 0:
 		return -1
 	case !limited:
-		return e.completion
+		return min(e.completion, maxCount)
 	case e.completion == 0:
 		return min(f.MaxTokens.Value, maxCount)
 	}
-	return min(f.MaxTokens.Value, e.completion)
+	return min(f.MaxTokens.Value, e.completion, maxCount)
 }
 
 func (l *listing) unbounded(i int, field, reason, remedy string) *UnboundedError {

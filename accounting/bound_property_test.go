@@ -54,7 +54,7 @@ func drawEndpoint(t *rapid.T, i int) Endpoint {
 func drawCatalog(t *rapid.T) *Catalog {
 	models := make([]Model, 3)
 	for i := range models {
-		models[i].Slug = fmt.Sprintf("a/m%d", i)
+		models[i].Slug = fmt.Sprintf("anthropic/m%d", i)
 		for j := range rapid.IntRange(1, 4).Draw(t, "endpoints") {
 			models[i].Endpoints = append(models[i].Endpoints, drawEndpoint(t, j))
 		}
@@ -66,7 +66,7 @@ func drawFacts(t *rapid.T) RequestFacts {
 	count := func(most int, label string) int { return rapid.IntRange(0, most).Draw(t, label) }
 	names := rapid.SliceOfN(rapid.SampledFrom([]string{"provider-0", "Provider 1", "provider-2/fp8", "nobody"}), 0, 2)
 	f := RequestFacts{
-		Model: "a/m0", Fallbacks: []string{"a/m1", "a/m2"}[:count(2, "fallbacks")],
+		Model: "anthropic/m0", Fallbacks: []string{"anthropic/m1", "anthropic/m2"}[:count(2, "fallbacks")],
 		Provider: ProviderFacts{
 			Only: names.Draw(t, "only"), Ignore: names.Draw(t, "ignore"), Order: names.Draw(t, "order"),
 			NoFallbacks: rapid.Bool().Draw(t, "no fallbacks"),
@@ -109,15 +109,15 @@ func listLimit(limit Optional[int64], none int64) int64 {
 // drawBill is what a provider may charge for one run: it splits the tokens as
 // it likes and prices them by the list, with any override whose number of
 // tokens is reached or without.
-func drawBill(t *rapid.T, f *RequestFacts, e *Endpoint) decimal.Decimal {
+func drawBill(t *rapid.T, f *RequestFacts, e *Endpoint, share RequestFacts) decimal.Decimal {
 	const unlimited = 6000
 	part := func(of int64, label string) int64 { // often nothing or everything, where the extremes are
 		return [...]int64{0, of, rapid.Int64Range(0, of).Draw(t, label)}[rapid.IntRange(0, 2).Draw(t, "how much of "+label)]
 	}
 	context := min(listLimit(e.ContextLength, unlimited), listLimit(e.MaxPromptTokens, unlimited))
-	prompt := min(f.TextBytes+requestAllowance+messageAllowance*int64(f.Messages), context)
-	if f.Tools > 0 {
-		prompt = min(f.TextBytes+requestAllowance+messageAllowance*int64(f.Messages)+toolsAllowance+toolAllowance*int64(f.Tools), context)
+	prompt := min(share.TextBytes+requestAllowance+messageAllowance*int64(share.Messages), context)
+	if share.Tools > 0 {
+		prompt = min(share.TextBytes+requestAllowance+messageAllowance*int64(share.Messages)+toolsAllowance+toolAllowance*int64(share.Tools), context)
 	}
 	if f.Images+f.Audio > 0 || f.Searches > 0 {
 		prompt = context
@@ -162,7 +162,7 @@ func drawBill(t *rapid.T, f *RequestFacts, e *Endpoint) decimal.Decimal {
 	}
 	if f.Images > 0 {
 		charge(&prompt, rates[PriceImageToken].Value, "image tokens")
-		sum = sum.Add(rates[PriceImage].Value.Mul(decimal.NewFromInt(int64(f.Images))))
+		sum = sum.Add(rates[PriceImage].Value.Mul(decimal.NewFromInt(int64(share.Images))))
 	}
 	if f.Audio > 0 {
 		charge(&prompt, rates[PriceAudio].Value, "audio tokens")
@@ -200,9 +200,18 @@ func TestNoBillThatFitsTheRequestExceedsItsBound(t *testing.T) {
 		bounded++
 		e := rapid.SampledFrom(choice).Draw(t, "endpoint")
 		bill := decimal.Zero
-		for range max(f.N, 1) * max(f.Prompts, 1) {
-			for range 1 + f.Searches {
-				bill = bill.Add(drawBill(t, &f, e))
+		for range max(f.N, 1) {
+			parted := rapid.Bool().Draw(t, "parted")
+			for prompt := range max(f.Prompts, 1) {
+				share := f // the first prompt has it all, or each its part
+				if parts := max(f.Prompts, 1); parted {
+					share.TextBytes, share.Messages, share.Images, share.Tools = f.TextBytes/parts, f.Messages/int(parts), f.Images/int(parts), f.Tools/int(parts)
+				} else if prompt > 0 {
+					share = RequestFacts{}
+				}
+				for range 1 + f.Searches {
+					bill = bill.Add(drawBill(t, &f, e, share))
+				}
 			}
 			bill = bill.Add(e.Prices.Rates[PriceWebSearch].Value.Mul(decimal.NewFromInt(f.Searches)))
 		}
@@ -227,10 +236,10 @@ func TestABoundNeverFallsWhenARequestGrows(t *testing.T) {
 			func() { g.TextBytes += 700 }, func() { g.Messages += 3 }, func() { g.Tools++ }, func() { g.N++ }, func() { g.Prompts++ },
 			func() { g.Images++ }, func() { g.Audio++ }, func() { g.Searches++ }, func() { g.HourCache = true },
 			func() { g.MaxTokens.Value += 10 }, func() { g.MaxTokens = Optional[int64]{} },
-			func() { g.Fallbacks = []string{"a/m1", "a/m2"} }, func() { g.Provider = ProviderFacts{} },
+			func() { g.Fallbacks = []string{"anthropic/m1", "anthropic/m2"} }, func() { g.Provider = ProviderFacts{} },
 			func() {
 				if !g.Provider.restricts() {
-					m := *c.Model("a/m0")
+					m := *c.Model("anthropic/m0")
 					m.Endpoints = append(m.Endpoints[:len(m.Endpoints):len(m.Endpoints)], drawEndpoint(t, 9))
 					c = c.With(m)
 				}

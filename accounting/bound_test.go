@@ -25,7 +25,7 @@ func textOffer(provider, tag, prompt, completion string) Endpoint {
 }
 
 func catalogOf(endpoints ...Endpoint) *Catalog {
-	return NewCatalog([]Model{{Slug: "a/m", CanonicalSlug: "a/m-2026", Endpoints: endpoints}})
+	return NewCatalog([]Model{{Slug: "a/m", CanonicalSlug: "a/m-2026", Endpoints: endpoints}, {Slug: "anthropic/m", Endpoints: endpoints}})
 }
 
 // plain is a request whose prompt bound is 500 tokens and that wants 10.
@@ -90,7 +90,7 @@ func TestABoundIsTheDearestThatEachStepAllows(t *testing.T) {
 		"max_tokens beyond the model's":   {with(nil), func(f *RequestFacts) { f.MaxTokens = Some(int64(1 << 60)) }, "1.5"},
 		"text beyond the context":         {with(nil), func(f *RequestFacts) { f.TextBytes = 1 << 60 }, "1.1"},
 		"three answers":                   {with(nil), func(f *RequestFacts) { f.N = 3 }, "1.8"},
-		"three answers to two prompts":    {with(nil), func(f *RequestFacts) { f.N, f.Prompts = 3, 2 }, "3.6"},
+		"three answers to two prompts":    {with(nil), func(f *RequestFacts) { f.N, f.Prompts = 3, 2 }, "2.868"},
 		"two tools":                       {with(nil), func(f *RequestFacts) { f.Tools, f.TextBytes = 2, 0 }, "1.1"},
 		"no completion":                   {with(nil), func(f *RequestFacts) { f.NoCompletion = true }, "0.5"},
 		"an image":                        {with(map[PriceComponent]string{PriceImage: "0.5", PriceImageToken: "0.002"}), func(f *RequestFacts) { f.Images = 2 }, "3.1"},
@@ -101,7 +101,7 @@ func TestABoundIsTheDearestThatEachStepAllows(t *testing.T) {
 		"any hour":                        {offPeak, nil, "1"},
 		"a component nobody knows":        {odd, nil, "51.7"},
 		"no discount":                     {discounted, nil, "0.6"},
-		"searches":                        {with(map[PriceComponent]string{PriceWebSearch: "0.03"}), func(f *RequestFacts) { f.Searches = 2 }, "3.36"},
+		"searches":                        {with(map[PriceComponent]string{PriceWebSearch: "0.03"}), func(f *RequestFacts) { f.Model, f.Searches = "anthropic/m", 2 }, "3.36"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := plain()
@@ -198,6 +198,7 @@ func TestWhatHasNoBoundIsNamedWithTheWayOut(t *testing.T) {
 	f = plain()
 	f.Searches = 1
 	requireUnbounded(t, &f, listed, "tools")
+	requireUnbounded(t, &f, catalogOf(offer("P", "p", map[PriceComponent]string{PricePrompt: "0", PriceCompletion: "0", PriceWebSearch: "1"})), "tools")
 
 	bare := textOffer("P", "p", "0.001", "0.01")
 	bare.ContextLength, bare.MaxCompletionTokens = Optional[int64]{}, Some(int64(0))
@@ -235,8 +236,8 @@ func TestACatalogIsNotChangedByWhatFollowsIt(t *testing.T) {
 	f := plain()
 	requireBound(t, "0.6", &f, first)
 	requireBound(t, "510", &f, second)
-	assert.Equal(t, 1, first.Len())
-	assert.Equal(t, 2, second.Len())
+	assert.Equal(t, 2, first.Len())
+	assert.Equal(t, 3, second.Len())
 	assert.Nil(t, first.Model("b/m"))
 	assert.Equal(t, "b/m", second.Model("b/m:floor").Slug)
 	assert.Nil(t, second.Model("b/m:free"))
@@ -245,7 +246,7 @@ func TestACatalogIsNotChangedByWhatFollowsIt(t *testing.T) {
 	for m := range second.Models() {
 		slugs = append(slugs, m.Slug)
 	}
-	assert.Equal(t, []string{"a/m", "b/m"}, slugs)
+	assert.Equal(t, []string{"a/m", "anthropic/m", "b/m"}, slugs)
 }
 
 func BenchmarkBound(b *testing.B) {
