@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/rs/zerolog"
+	"github.com/shopspring/decimal"
 
 	"bursar/accounting"
 )
@@ -119,6 +121,9 @@ func (r *Recorder) register(registerer prometheus.Registerer) error {
 // their trouble is never the caller's: such an event waits in memory instead.
 // If there are too many of those it is counted as lost, though a call whose
 // Opened (or Identified) reached the disk will be found there at the next start.
+//
+// A Refused event waits in memory likewise, but takes at most half of the room
+// there from the events of calls that cost money.
 func (r *Recorder) Record(e *accounting.Event) error {
 	err := r.journal.Append(e)
 	if err == nil {
@@ -131,8 +136,19 @@ func (r *Recorder) Record(e *accounting.Event) error {
 	if e.Kind == accounting.Opened && r.whenFull != WhenFullPass {
 		return r.openElsewhere(e, err)
 	}
+	if e.Kind == accounting.Refused {
+		r.keepRefused(e)
+		return nil
+	}
 	r.keep(e, err)
 	return nil
+}
+
+//go:noinline
+func (r *Recorder) keepRefused(e *accounting.Event) {
+	if r.overflow.depth() >= r.overflow.limit/2 || !r.overflow.push(*e) {
+		r.lost.Inc()
+	}
 }
 
 // openElsewhere has the opening of a call wait for its row in Postgres.
@@ -168,6 +184,7 @@ func (r *Recorder) keep(e *accounting.Event, cause error) {
 		// Postgres keeps rows, not steps: this one becomes what a crash right
 		// now would leave, and Closed completes it.
 		kept.Kind = accounting.Interrupted
+		kept.Decision = uncharged(e.Decision)
 	}
 	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
 	if r.overflow.push(kept) {
@@ -193,6 +210,22 @@ func (r *Recorder) openInLedger(e *accounting.Event) error {
 	defer cancel()
 	row := *e
 	row.Kind = accounting.Interrupted
+	row.Decision = uncharged(e.Decision)
 	_, err := r.ledger.Ship(ctx, []accounting.Event{row})
 	return err
+}
+
+// uncharged is the decision for a row that a living process makes early. The
+// money that it reserved for the call stays in its lease until Closed takes it
+// from there.
+func uncharged(d *accounting.BudgetDecision) *accounting.BudgetDecision {
+	if d == nil {
+		return nil
+	}
+	without := *d
+	without.Budgets = slices.Clone(d.Budgets)
+	for i := range without.Budgets {
+		without.Budgets[i].Charge = decimal.Decimal{}
+	}
+	return &without
 }
