@@ -18,7 +18,8 @@
 // # What a channel can be trusted with
 //
 //   - A URL is a secret. No error, name or formatted value of this package
-//     shows more of it than its scheme and host.
+//     shows more of it than its scheme, its host, and recipients of a mail that
+//     the server has refused.
 //   - Send ends with its context, or after [DefaultTimeout], whatever the other
 //     side does; it keeps no connection and no goroutine. What it reads of an
 //     answer is bounded.
@@ -33,10 +34,10 @@
 //
 // The libraries that send to many services were tried. The best kept one,
 // nicholas-fedor/shoutrrr v0.13.2, takes no context, repeats calls by itself for
-// up to five minutes, hides Retry-After from its caller, puts the bot's token
-// into its errors, knows only the retired connectors of Teams, and writes mail
-// without Message-ID or encoded subject. wneessen/go-mail v0.8.1 reports a mail
-// as failed that the server has accepted when the connection breaks right
-// afterwards. A JSON document by POST, and net/smtp, are less code than guards
-// around that.
+// up to five minutes, hides Retry-After, takes a Telegram that cannot be reached
+// for a delivery, shows whole URLs in its errors, knows only the retired
+// connectors of Teams, and writes mail without Message-ID or encoded subject.
+// wneessen/go-mail v0.8.1 reports a mail as failed that the server has accepted
+// if the connection breaks right afterwards. A JSON document by POST, and
+// net/smtp, are less code than guards around that.
 package notify

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,6 +61,16 @@ func TestEveryDocumentedFormIsReadAsItsKind(t *testing.T) {
 		assert.Equal(t, kind, c.Kind(), raw)
 		assert.Regexp(t, "^"+kind+"-[0-9a-f]{8}$", c.Name())
 	}
+}
+
+func TestEveryExampleOfTheDocumentationIsRead(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/notifications.md")
+	require.NoError(t, err)
+	kinds := map[string]int{}
+	for _, raw := range regexp.MustCompile(`(?m)^[a-z+]+://\S+$`).FindAllString(string(doc), -1) {
+		kinds[parse(t, raw).Kind()]++
+	}
+	assert.Len(t, kinds, 6, "%v", kinds)
 }
 
 func TestAWrongURLIsRefusedWithWhatIsExpectedAndNothingOfItself(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -103,6 +104,7 @@ func newService(t *testing.T, handle http.HandlerFunc, names ...string) *service
 	}))
 	ca := newAuthority(t)
 	s.TLS = ca.serverConfig(t, append(names, "localhost")...)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients leave on purpose
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	s.options = []Option{WithRootCAs(ca.roots), WithTimeout(patience), WithDial(s.dial)}

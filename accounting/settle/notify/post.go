@@ -36,13 +36,19 @@ type answer struct {
 func newTransport(o *options) *http.Transport {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            o.dial,
 		TLSClientConfig:        &tls.Config{RootCAs: o.roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: maxAnswer,
 	}
 	if o.dial != nil {
 		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := o.dial(ctx, network, address)
+			if err != nil { // marked as what harmless may show
+				return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+			}
+			return conn, nil
+		}
 	}
 	return t
 }
@@ -98,7 +104,7 @@ func harmless(err error) error {
 		errors.Is(err, http.ErrSchemeMismatch) {
 		return err
 	}
-	return errors.New("the answer is not HTTP, or more headers than can be read")
+	return errors.New("the answer of the receiver, or of a proxy, is not HTTP or too long")
 }
 
 func (a *answer) delivered() bool { return a.status >= 200 && a.status <= 299 }

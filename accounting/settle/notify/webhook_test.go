@@ -5,7 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -123,7 +125,7 @@ func TestAnEndlessAnswerIsReadToABound(t *testing.T) {
 func TestEndlessHeadersAreReadToABound(t *testing.T) {
 	s := newService(t, cuts(t, "HTTP/1.1 200 OK\r\nA: "+strings.Repeat("x", 4<<20)), "receiver.example")
 	err := sendError(t, parse(t, webhookURL, s.options...), alert())
-	assert.Contains(t, err.Error(), "not HTTP, or more headers than can be read")
+	assert.Contains(t, err.Error(), "is not HTTP or too long")
 }
 
 func TestACertificateOfAnotherHostOrAuthorityIsRefused(t *testing.T) {
@@ -143,17 +145,28 @@ func TestSendEndsWithTheTimeoutOfItsChannelAndWithItsContext(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.False(t, err.Permanent())
 
+	s = newService(t, hangs, "receiver.example")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	c := parse(t, webhookURL, s.options...)
 	go func() { done <- c.Send(ctx, alert()) }()
-	require.Eventually(t, func() bool { return len(s.got()) == 2 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.got()) == 1 }, patience, time.Millisecond)
 	cancel()
 	select {
 	case err := <-done:
 		assert.ErrorIs(t, err, context.Canceled)
 	case <-time.After(patience):
 		t.Fatal("Send outlives its context")
+	}
+}
+
+func TestWhyADialFunctionRefusedIsSaid(t *testing.T) {
+	refused := errors.New("egress to this host is not allowed")
+	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, refused }
+	for _, raw := range []string{webhookURL, mailURL, telegramURL} {
+		err := sendError(t, parse(t, raw, WithDial(refuse)), alert())
+		assert.ErrorIs(t, err, refused)
+		assert.Contains(t, err.Error(), "egress to this host is not allowed")
 	}
 }
 
