@@ -174,7 +174,7 @@ func (f *RequestFacts) boundAt(l *listing, i int) (decimal.Decimal, *UnboundedEr
 		sum = sum.Add(rate.Mul(decimal.NewFromInt(prompt)))
 	}
 	if completion > 0 && !t.completion.IsZero() {
-		sum = sum.Add(t.completion.Mul(decimal.NewFromInt(completion*prompts)))
+		sum = sum.Add(t.completion.Mul(decimal.NewFromInt(completion * prompts)))
 	}
 	if f.Images > 0 && !t.image.IsZero() {
 		sum = sum.Add(t.image.Mul(decimal.NewFromInt(int64(f.Images))))
