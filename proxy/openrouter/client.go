@@ -96,7 +96,9 @@ func (c *Client) fetch(ctx context.Context, key, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+key)
+	if key != "" { // price lists are public
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
 	request.Header.Set("Accept", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {

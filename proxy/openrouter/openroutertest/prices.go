@@ -179,6 +179,10 @@ func (m *Model) priced() object {
 			o = o.with(member{optional.name, optional.price.String()})
 		}
 	}
+	if !p.CacheWrite.IsZero() { // kept for an hour, a write costs twice the prompt
+		o = o.with(member{"input_cache_write_1h", p.Prompt.Add(p.Prompt).String()})
+	}
+	o = o.with(member{"discount", 0})
 	if long := p.LongContext; long != nil {
 		o = o.with(member{"overrides", list{object{
 			{"min_prompt_tokens", long.MinPromptTokens},
