@@ -43,6 +43,7 @@ type Options struct {
 	Gatherer  prometheus.Gatherer // required; what /metrics shows
 
 	Reconciliations Reconciliations // nil: their routes do not exist
+	Budgets         *BudgetOptions  // nil: the routes of budgets, decisions, stops and alerts do not exist
 
 	Readiness []Check     // what /readyz asks; names must differ
 	Draining  func() bool // true: stopping, hence not ready; nil: never
@@ -68,6 +69,7 @@ type Handler struct {
 	openAPI   []byte
 
 	reconciliations Reconciliations // nil: there are none
+	budgets         *BudgetOptions  // nil: there are none
 }
 
 // New returns the admin port's handler. The error names every option that
@@ -83,6 +85,9 @@ func New(o Options) (*Handler, error) {
 	}
 	if o.Audit == nil {
 		err = errors.Join(err, errors.New("admin: Options.Audit is nil"))
+	}
+	if o.Budgets != nil && o.Budgets.Store == nil {
+		err = errors.Join(err, errors.New("admin: Options.Budgets.Store is nil"))
 	}
 	if o.Gatherer == nil {
 		err = errors.Join(err, errors.New("admin: Options.Gatherer is nil"))
@@ -107,6 +112,7 @@ func New(o Options) (*Handler, error) {
 		version:   o.Version,
 
 		reconciliations: o.Reconciliations,
+		budgets:         o.Budgets,
 	}
 	if err := h.routes(o.Gatherer); err != nil {
 		return nil, fmt.Errorf("admin routes: %w", err)

@@ -162,14 +162,24 @@ func (h *Handler) describe(api huma.API) error {
 // describeType describes the members of one of the domain's types, which may
 // not know huma, and returns its schema.
 func describeType(api huma.API, t reflect.Type, descriptions map[string]string) *huma.Schema {
-	schema := api.OpenAPI().Components.Schemas.Map()[t.Name()]
+	schema := api.OpenAPI().Components.Schemas.Map()[huma.DefaultSchemaNamer(t, "")]
+	describeProperties(schema, t, descriptions)
+	return schema
+}
+
+// describeProperties describes those properties of a schema that are the
+// members of t.
+func describeProperties(schema *huma.Schema, t reflect.Type, descriptions map[string]string) {
 	for field := range t.Fields() {
-		name := field.Tag.Get("json")
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		property := schema.Properties[name]
 		property.Description = descriptions[name]
-		property.Nullable = field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Map
+		// An object that is a schema of its own is never null here.
+		property.Nullable = property.Ref == "" && (field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Map)
 	}
-	return schema
 }
 
 // serveOpenAPI answers GET /openapi.json.
