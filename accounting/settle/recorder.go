@@ -53,6 +53,7 @@ type Recorder struct {
 	appendErrors prometheus.Counter
 	unaccounted  prometheus.Counter
 	refused      prometheus.Counter
+	kept         prometheus.Counter
 	lost         prometheus.Counter
 }
 
@@ -101,13 +102,17 @@ func (r *Recorder) register(registerer prometheus.Registerer) error {
 		Name: "bursar_unrecorded_refusals_total",
 		Help: "Calls that were refused because neither the journal nor Postgres had recorded their opening.",
 	})
+	r.kept = factory.NewCounter(prometheus.CounterOpts{
+		Name: "bursar_events_kept_in_memory_total",
+		Help: "Events that the journal did not take and that were kept in memory for Postgres.",
+	})
 	r.lost = factory.NewCounter(prometheus.CounterOpts{
 		Name: "bursar_events_lost_total",
 		Help: "Events that neither the journal nor the memory beside it could take.",
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "bursar_journal_overflow_events",
-		Help: "Events that the journal did not take and that wait in memory for Postgres.",
+		Help: "Of those, the events that still wait in memory; up to a batch more may be on its way.",
 	}, func() float64 { return float64(r.overflow.depth()) })
 	return r.recording.register(registerer)
 }
@@ -188,6 +193,7 @@ func (r *Recorder) keep(e *accounting.Event, cause error) {
 	}
 	kept.Tags.Metadata = maps.Clone(e.Tags.Metadata)
 	if r.overflow.push(kept) {
+		r.kept.Inc()
 		r.recording.saw(ModeMemory, cause)
 		return
 	}

@@ -66,7 +66,7 @@ const (
 	modeCalm = time.Second
 	// modeMemory is for how long a mode stands without another call. Who is
 	// not ready is sent none, and has to become ready without one.
-	modeMemory = 10 * time.Second
+	modeMemory = 5 * time.Second
 )
 
 // recording follows how new calls are recorded, and says it: one line of log
@@ -105,20 +105,14 @@ func (s *recording) saw(m Mode, cause error) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.seen[m] = now
-	if worst := s.worst(m, now, modeCalm); worst != s.mode {
-		s.change(worst, now, cause)
-	}
-}
-
-// worst is the worst mode that was met within the last d, at least m. The
-// caller holds mu.
-func (s *recording) worst(m Mode, now time.Time, d time.Duration) Mode {
 	for worse := modes - 1; worse > m; worse-- {
-		if now.Sub(s.seen[worse]) < d {
-			return worse
+		if now.Sub(s.seen[worse]) < modeCalm {
+			m = worse
 		}
 	}
-	return m
+	if m != s.mode {
+		s.change(m, now, cause)
+	}
 }
 
 func (s *recording) change(to Mode, now time.Time, cause error) {
@@ -139,11 +133,14 @@ func (s *recording) now() Mode {
 	full := s.full()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := ModeJournal
-	if full {
-		m = s.next
+	m := s.mode
+	if time.Since(s.seen[m]) >= modeMemory {
+		m = ModeJournal
 	}
-	return s.worst(m, time.Now(), modeMemory)
+	if full {
+		m = max(m, s.next)
+	}
+	return m
 }
 
 // Mode is how new calls are recorded at the moment.

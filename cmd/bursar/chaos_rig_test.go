@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,11 +26,13 @@ import (
 // OpenRouter that knows what it billed, and traffic.
 type chaos struct {
 	t        testing.TB
+	build    func() (string, error) // of the program
 	seed     uint64
 	random   *rand.Rand // of the scenario; the traffic has its own
 	fake     *openroutertest.Instance
 	database string
-	dataDir  string // of all replicas
+	conn     *pgx.Conn // made when it is needed first
+	dataDir  string    // of all replicas
 	bursars  []*binary
 	traffic  *chaosTraffic
 	faults   int
@@ -53,7 +56,7 @@ func newChaos(t *testing.T, database string, adjust ...func(*openroutertest.Opti
 	}
 	t.Logf("CHAOS_SEED=%d", seed)
 	return &chaos{
-		t: t, seed: seed, random: newRandom(seed), fake: startFake(t, adjust...), database: database,
+		t: t, build: built, seed: seed, random: newRandom(seed), fake: startFake(t, adjust...), database: database,
 		dataDir: filepath.Join(t.TempDir(), "data"), began: time.Now(),
 	}
 }
@@ -75,7 +78,7 @@ func (c *chaos) rounds(short int) int {
 // addBursar starts a replica on the scenario's database and data directory.
 func (c *chaos) addBursar(env ...string) *binary {
 	c.t.Helper()
-	b := newBinary(c.t, append([]string{
+	b := newBinaryOf(c.t, c.build, append([]string{
 		"BURSAR_UPSTREAM_URL=" + c.fake.URL, "DATABASE_URL=" + c.database, "BURSAR_DATA_DIR=" + c.dataDir, "OPENROUTER_API_KEY=sk-or-chaos",
 	}, env...)...)
 	b.start()
@@ -195,10 +198,11 @@ func (c *chaos) requireNothingLost(difference comparison) {
 		c.faults, len(bills), len(rows), unheard, len(unidentified(c.t, conn)), c.recovery.Round(time.Millisecond), time.Since(c.began).Round(time.Millisecond), calls)
 }
 
-// journals lists what the replicas have left of their journals.
+// journals lists what the replicas have left of their journals, without what
+// was set aside.
 func (c *chaos) journals() []string {
 	c.t.Helper()
-	left, err := filepath.Glob(filepath.Join(c.dataDir, "journal", "*", "*"))
+	found, err := filepath.Glob(filepath.Join(c.dataDir, "journal", "*", "*"))
 	require.NoError(c.t, err)
-	return left
+	return slices.DeleteFunc(found, func(path string) bool { return filepath.Base(filepath.Dir(path)) == "quarantine" })
 }

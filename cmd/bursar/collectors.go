@@ -17,6 +17,7 @@ type journalCollector struct {
 	stats                                                     func() journal.Stats
 	depth, open, bytes, segments, full, appends, syncErrors   *prometheus.Desc
 	damages, interrupted, adopted, lost, appendErrors, unread *prometheus.Desc
+	damagedBytes, tornTails, quarantined, rescued             *prometheus.Desc
 }
 
 func newJournalCollector(stats func() journal.Stats) *journalCollector {
@@ -35,6 +36,10 @@ func newJournalCollector(stats func() journal.Stats) *journalCollector {
 		syncErrors:   desc("sync_errors_total", "Syncs to disk that failed."),
 		lost:         desc("lost_total", "Events that could not be read back after a failed sync."),
 		damages:      desc("damages_total", "Places in journal files that did not hold what was written."),
+		damagedBytes: desc("damaged_bytes_total", "Their size."),
+		tornTails:    desc("torn_tails_total", "Files of dead processes that end in an unfinished write, which is normal."),
+		quarantined:  desc("quarantined_total", "Damaged files that were set aside."),
+		rescued:      desc("rescued_total", "Events that were written again after a failed sync."),
 		interrupted:  desc("interrupted_total", "Calls of dead processes that were never closed."),
 		adopted:      desc("adopted_instances", "Journals of dead processes that are being shipped."),
 		unread:       desc("adopted_unread_bytes", "Bytes in them that were not read yet."),
@@ -61,7 +66,8 @@ func (c *journalCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	for desc, value := range map[*prometheus.Desc]uint64{
 		c.appends: s.Appends, c.appendErrors: s.AppendErrors, c.syncErrors: s.SyncErrors, c.lost: s.Lost,
-		c.damages: s.Damages, c.interrupted: s.Interrupted,
+		c.damages: s.Damages, c.interrupted: s.Interrupted, c.damagedBytes: s.DamagedBytes, c.tornTails: s.TornTails,
+		c.quarantined: s.Quarantined, c.rescued: s.Rescued,
 	} {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value))
 	}

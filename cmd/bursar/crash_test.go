@@ -36,23 +36,46 @@ type binary struct {
 }
 
 // built is the program, built once for all tests that run it.
-var built = sync.OnceValues(func() (path string, err error) {
-	if buildDir, err = os.MkdirTemp("", "bursar-build"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(buildDir, "bursar")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-pgo=off", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
+var built = onceBuilt("bursar", func(string) ([]string, error) { return nil, nil })
+
+// onceBuilt builds the program at the first call, with more arguments for go
+// build, which may name files that args makes in a directory.
+func onceBuilt(name string, args func(dir string) ([]string, error)) func() (path string, err error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := makeBuildDir()
+		if err != nil {
+			return "", err
+		}
+		more, err := args(dir)
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(dir, name)
+		command := append([]string{"build", "-buildvcs=false", "-pgo=off", "-o", path}, more...)
+		if out, err := exec.Command("go", append(command, ".")...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w: %s", err, out)
+		}
+		return path, nil
+	})
+}
+
+var makeBuildDir = sync.OnceValues(func() (dir string, err error) {
+	buildDir, err = os.MkdirTemp("", "bursar-build")
+	return buildDir, err
 })
 
 var buildDir string // removed at the end
 
 func newBinary(t testing.TB, env ...string) *binary {
 	t.Helper()
+	return newBinaryOf(t, built, env...)
+}
+
+// newBinaryOf is a program of a certain build.
+func newBinaryOf(t testing.TB, build func() (string, error), env ...string) *binary {
+	t.Helper()
 	b := &binary{t: t, path: filepath.Join(t.TempDir(), "bursar"), directory: t.TempDir(), log: new(bytes.Buffer)}
-	path, err := built()
+	path, err := build()
 	require.NoError(t, err)
 	require.NoError(t, os.Link(path, b.path)) // a path of its own, which an upgrade may replace
 	proxy, admin := freeAddr(t), freeAddr(t)

@@ -33,6 +33,9 @@ type FS interface {
 	Lock(path string) (io.Closer, error)
 }
 
+// OS is the operating system's file system.
+func OS() FS { return osFS{} }
+
 // File is an open file. Its methods may be used from several goroutines.
 type File interface {
 	io.ReaderAt
