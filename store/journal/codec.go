@@ -64,39 +64,103 @@ const (
 // prefixSize is what stands before the fields: the kind and the request id.
 const prefixSize = 1 + 16
 
-// The places of the fields in an event, by number. Encoder and decoder read the
-// same tables, so they cannot disagree.
-type (
-	textTable   [fieldCount]*string
-	countTable  [fieldCount]*accounting.Optional[int64]
-	amountTable [fieldCount]*accounting.Optional[decimal.Decimal]
-	flagTable   [fieldCount]*bool
+// The places of the fields in an event, by number; nil for the numbers of other
+// types. Encoder and decoder go by them both, so they cannot disagree.
+
+func textOf(e *accounting.Event, n int) *string {
+	switch n {
+	case fieldCampaign:
+		return &e.Tags.CampaignID
+	case fieldEmail:
+		return &e.Tags.EmailID
+	case fieldLead:
+		return &e.Tags.LeadID
+	case fieldSequence:
+		return &e.Tags.SequenceID
+	case fieldPurpose:
+		return &e.Tags.Purpose
+	case fieldPlatform:
+		return &e.Tags.Platform
+	case fieldLeadValue:
+		return &e.Tags.LeadValue
+	case fieldFingerprint:
+		return &e.KeyFingerprint
+	case fieldEndpoint:
+		return &e.Endpoint
+	case fieldRequestedModel:
+		return &e.RequestedModel
+	case fieldGeneration:
+		return &e.GenerationID
+	case fieldJob:
+		return &e.JobID
+	case fieldModel:
+		return &e.Model
+	case fieldProvider:
+		return &e.Provider
+	case fieldFinishReason:
+		return &e.FinishReason
+	case fieldError:
+		return &e.Error
+	}
+	return nil
+}
+
+func countOf(e *accounting.Event, n int) *accounting.Optional[int64] {
+	u := &e.Usage
+	switch n {
+	case fieldPromptTokens:
+		return &u.PromptTokens
+	case fieldCompletionTokens:
+		return &u.CompletionTokens
+	case fieldTotalTokens:
+		return &u.TotalTokens
+	case fieldCachedTokens:
+		return &u.CachedTokens
+	case fieldCacheWriteTokens:
+		return &u.CacheWriteTokens
+	case fieldReasoningTokens:
+		return &u.ReasoningTokens
+	}
+	return nil
+}
+
+func amountOf(e *accounting.Event, n int) *accounting.Optional[decimal.Decimal] {
+	switch n {
+	case fieldCost:
+		return &e.Usage.Cost
+	case fieldUpstreamCost:
+		return &e.Usage.UpstreamCost
+	}
+	return nil
+}
+
+func flagOf(e *accounting.Event, n int) *bool {
+	switch n {
+	case fieldStreamed:
+		return &e.Streamed
+	case fieldCancelled:
+		return &e.Cancelled
+	case fieldTruncated:
+		return &e.Truncated
+	}
+	return nil
+}
+
+// The numbers of each type, in their order.
+var (
+	textFields   = fieldsOf(textOf)
+	countFields  = fieldsOf(countOf)
+	amountFields = fieldsOf(amountOf)
+	flagFields   = fieldsOf(flagOf)
 )
 
-func textsOf(e *accounting.Event) textTable {
-	return textTable{
-		fieldCampaign: &e.Tags.CampaignID, fieldEmail: &e.Tags.EmailID, fieldLead: &e.Tags.LeadID,
-		fieldSequence: &e.Tags.SequenceID, fieldPurpose: &e.Tags.Purpose, fieldPlatform: &e.Tags.Platform,
-		fieldLeadValue: &e.Tags.LeadValue, fieldFingerprint: &e.KeyFingerprint, fieldEndpoint: &e.Endpoint,
-		fieldRequestedModel: &e.RequestedModel, fieldGeneration: &e.GenerationID, fieldJob: &e.JobID,
-		fieldModel: &e.Model, fieldProvider: &e.Provider, fieldFinishReason: &e.FinishReason, fieldError: &e.Error,
+func fieldsOf[T any](place func(*accounting.Event, int) *T) (numbers []int) {
+	for n := range fieldCount {
+		if place(new(accounting.Event), n) != nil {
+			numbers = append(numbers, n)
+		}
 	}
-}
-
-func countsOf(u *accounting.Usage) countTable {
-	return countTable{
-		fieldPromptTokens: &u.PromptTokens, fieldCompletionTokens: &u.CompletionTokens,
-		fieldTotalTokens: &u.TotalTokens, fieldCachedTokens: &u.CachedTokens,
-		fieldCacheWriteTokens: &u.CacheWriteTokens, fieldReasoningTokens: &u.ReasoningTokens,
-	}
-}
-
-func amountsOf(u *accounting.Usage) amountTable {
-	return amountTable{fieldCost: &u.Cost, fieldUpstreamCost: &u.UpstreamCost}
-}
-
-func flagsOf(e *accounting.Event) flagTable {
-	return flagTable{fieldStreamed: &e.Streamed, fieldCancelled: &e.Cancelled, fieldTruncated: &e.Truncated}
+	return numbers
 }
 
 // appendEvent appends the payload of e to b: its kind, its id, and the fields
@@ -104,24 +168,22 @@ func flagsOf(e *accounting.Event) flagTable {
 func appendEvent(b []byte, e *accounting.Event) ([]byte, error) {
 	b = append(b, byte(e.Kind))
 	b = append(b, e.ID[:]...)
-	texts := textsOf(e)
-	for n, s := range texts {
-		if s != nil && *s != "" {
+	for _, n := range textFields {
+		if s := textOf(e, n); *s != "" {
 			b = appendText(b, n, *s)
 		}
 	}
 	for name, value := range e.Tags.Metadata {
 		b = appendMetadata(b, name, value)
 	}
-	counts := countsOf(&e.Usage)
-	for n, c := range counts {
-		if c != nil && c.Known {
+	for _, n := range countFields {
+		if c := countOf(e, n); c.Known {
 			b = appendNumber(b, n, c.Value)
 		}
 	}
-	amounts := amountsOf(&e.Usage)
-	for n, a := range amounts {
-		if a == nil || !a.Known {
+	for _, n := range amountFields {
+		a := amountOf(e, n)
+		if !a.Known {
 			continue
 		}
 		var err error
@@ -129,9 +191,8 @@ func appendEvent(b []byte, e *accounting.Event) ([]byte, error) {
 			return nil, err
 		}
 	}
-	flags := flagsOf(e)
-	for n, f := range flags {
-		if f != nil && *f {
+	for _, n := range flagFields {
+		if *flagOf(e, n) {
 			b = appendNumber(b, n, 1)
 		}
 	}
@@ -224,96 +285,85 @@ var errPayload = errors.New("malformed payload")
 // payload, and is not much larger than it.
 func decodeEvent(payload []byte) (accounting.Event, error) {
 	var e accounting.Event
+	if err := decodeInto(&e, payload); err != nil {
+		return accounting.Event{}, err
+	}
+	return e, nil
+}
+
+// decodeInto is decodeEvent for an event that has its place already. After an
+// error e is in no useful state.
+func decodeInto(e *accounting.Event, payload []byte) error {
 	if len(payload) < prefixSize {
-		return e, errPayload
+		return errPayload
 	}
 	e.Kind = accounting.Kind(payload[0])
 	copy(e.ID[:], payload[1:prefixSize])
-	d := decoder{
-		event: &e, texts: textsOf(&e), counts: countsOf(&e.Usage), amounts: amountsOf(&e.Usage), flags: flagsOf(&e),
-	}
 	r := fieldReader{string(payload[prefixSize:])} // one allocation for all strings
 	for r.rest != "" {
 		number, wire, v, text, err := r.next()
 		switch {
 		case err != nil:
+		case number >= fieldCount:
 		case wire == wireVarint:
-			d.number(number, v)
+			decodeNumber(e, int(number), v)
 		case wire == wireBytes:
-			err = d.text(number, text)
+			err = decodeText(e, int(number), text)
 		}
 		if err != nil {
-			return accounting.Event{}, err
+			return err
 		}
 	}
-	return e, nil
+	return nil
 }
 
-type decoder struct {
-	event   *accounting.Event
-	texts   textTable
-	counts  countTable
-	amounts amountTable
-	flags   flagTable
-}
-
-func (d *decoder) number(number uint64, v int64) {
+func decodeNumber(e *accounting.Event, number int, v int64) {
 	switch number {
 	case fieldHTTPStatus:
-		d.event.HTTPStatus = int(v)
+		e.HTTPStatus = int(v)
 	case fieldIsBYOK:
-		d.event.Usage.IsBYOK = accounting.Some(v != 0)
+		e.Usage.IsBYOK = accounting.Some(v != 0)
 	case fieldDuration:
-		d.event.Duration = time.Duration(v)
+		e.Duration = time.Duration(v)
 	case fieldTimeToFirstToken:
-		d.event.TimeToFirstToken = accounting.Some(time.Duration(v))
+		e.TimeToFirstToken = accounting.Some(time.Duration(v))
 	default:
-		if number >= fieldCount {
-			return
-		}
-		if c := d.counts[number]; c != nil {
+		if c := countOf(e, number); c != nil {
 			*c = accounting.Some(v)
 		}
-		if f := d.flags[number]; f != nil {
+		if f := flagOf(e, number); f != nil {
 			*f = v != 0
 		}
 	}
 }
 
-func (d *decoder) text(number uint64, value string) error {
-	switch {
-	case number >= fieldCount:
-		return nil
-	case number == fieldMetadata:
-		return d.metadata(value)
-	case number == fieldDecision:
-		decision, err := decodeDecision(value)
-		if err == nil {
-			d.event.Decision = decision
-		}
+func decodeText(e *accounting.Event, number int, value string) (err error) {
+	switch number {
+	case fieldMetadata:
+		return decodeMetadata(e, value)
+	case fieldDecision:
+		e.Decision, err = decodeDecision(value)
 		return err
-	case d.texts[number] != nil:
-		*d.texts[number] = value
-	case d.amounts[number] != nil:
-		amount, err := parseAmount(value)
-		if err != nil {
-			return err
-		}
-		*d.amounts[number] = accounting.Some(amount)
 	}
-	return nil
+	if s := textOf(e, number); s != nil {
+		*s = value
+	} else if a := amountOf(e, number); a != nil {
+		a.Value, err = parseAmount(value)
+		a.Known = true
+	}
+	return err
 }
 
-func (d *decoder) metadata(entry string) error {
+func decodeMetadata(e *accounting.Event, entry string) error {
 	inner := fieldReader{entry}
 	size, ok := inner.uvarint()
 	if !ok || size > uint64(len(inner.rest)) {
 		return errPayload
 	}
-	if d.event.Tags.Metadata == nil {
-		d.event.Tags.Metadata = make(map[string]string)
+	if e.Tags.Metadata == nil {
+		e.Tags.Metadata = make(map[string]string)
 	}
-	d.event.Tags.Metadata[inner.rest[:size]] = inner.rest[size:]
+	e.Tags.Metadata[inner.rest[:size]] = inner.rest[size:]
 	return nil
 }
 

@@ -151,25 +151,23 @@ func TestTheFormatDoesNotChangeUnnoticed(t *testing.T) {
 // drawEvent makes any event that the proxy could make, and some it could not.
 func drawEvent(t *rapid.T, kind accounting.Kind, id accounting.RequestID) *accounting.Event {
 	e := &accounting.Event{Kind: kind, ID: id}
-	for _, s := range textsOf(e) {
-		if s != nil && rapid.Bool().Draw(t, "set") {
-			*s = rapid.StringN(0, 20, 200).Draw(t, "text")
+	for _, n := range textFields {
+		if rapid.Bool().Draw(t, "set") {
+			*textOf(e, n) = rapid.StringN(0, 20, 200).Draw(t, "text")
 		}
 	}
-	for _, c := range countsOf(&e.Usage) {
-		if c != nil && rapid.Bool().Draw(t, "known") {
-			*c = accounting.Some(rapid.Int64().Draw(t, "count"))
+	for _, n := range countFields {
+		if rapid.Bool().Draw(t, "known") {
+			*countOf(e, n) = accounting.Some(rapid.Int64().Draw(t, "count"))
 		}
 	}
-	for _, a := range amountsOf(&e.Usage) {
-		if a != nil && rapid.Bool().Draw(t, "known") {
-			*a = accounting.Some(decimal.New(rapid.Int64().Draw(t, "coefficient"), rapid.Int32Range(-60, 60).Draw(t, "exponent")))
+	for _, n := range amountFields {
+		if rapid.Bool().Draw(t, "known") {
+			*amountOf(e, n) = accounting.Some(decimal.New(rapid.Int64().Draw(t, "coefficient"), rapid.Int32Range(-60, 60).Draw(t, "exponent")))
 		}
 	}
-	for _, f := range flagsOf(e) {
-		if f != nil {
-			*f = rapid.Bool().Draw(t, "flag")
-		}
+	for _, n := range flagFields {
+		*flagOf(e, n) = rapid.Bool().Draw(t, "flag")
 	}
 	if rapid.Bool().Draw(t, "metadata") {
 		e.Tags.Metadata = rapid.MapOfN(rapid.StringN(0, 10, 40), rapid.StringN(0, 10, 40), 1, 5).Draw(t, "metadata")

@@ -84,17 +84,13 @@ func (c *cursor) readInterrupted(events []accounting.Event, max int) []accountin
 
 // merge lays what a later frame of a call knows over what an earlier one said.
 func merge(e, newer accounting.Event) accounting.Event {
-	old, texts := textsOf(&e), textsOf(&newer)
-	for n, s := range texts {
-		if s != nil && *s != "" {
-			*old[n] = *s
+	for _, n := range textFields {
+		if text := *textOf(&newer, n); text != "" {
+			*textOf(&e, n) = text
 		}
 	}
-	flags, newFlags := flagsOf(&e), flagsOf(&newer)
-	for n, f := range newFlags {
-		if f != nil {
-			*flags[n] = *flags[n] || *f
-		}
+	for _, n := range flagFields {
+		*flagOf(&e, n) = *flagOf(&e, n) || *flagOf(&newer, n)
 	}
 	if newer.Tags.Metadata != nil {
 		e.Tags.Metadata = newer.Tags.Metadata

@@ -44,7 +44,11 @@ type cursor struct {
 func (j *Journal) read(max int) []accounting.Event {
 	j.readMu.Lock()
 	defer j.readMu.Unlock()
-	var events []accounting.Event
+	waiting := 0
+	for _, c := range j.cursors {
+		waiting += c.chain.waiting()
+	}
+	events := make([]accounting.Event, 0, min(max, waiting))
 	j.turn++
 	for i := range j.cursors {
 		c := j.cursors[(j.turn+i)%len(j.cursors)]
@@ -257,10 +261,11 @@ func (c *cursor) unknown() {
 
 func (c *cursor) deliver(events []accounting.Event, key eventKey, payload []byte) []accounting.Event {
 	c.passed++
-	event, err := decodeEvent(payload)
-	if err != nil {
+	n := len(events)
+	events = append(events, accounting.Event{}) // and there it is decoded: it is large
+	if decodeInto(&events[n], payload) != nil {
 		c.unknown()
-		return events
+		return events[:n]
 	}
 	d := delivery{chain: c.chain, seg: c.seg}
 	if call, ok := c.calls[key.id]; ok && key.kind == accounting.Closed {
@@ -270,11 +275,11 @@ func (c *cursor) deliver(events []accounting.Event, key eventKey, payload []byte
 	if _, again := c.chain.j.delivered[key]; again {
 		// A dead process wrote it twice, after a failed sync.
 		c.unpinFirst(d)
-		return events
+		return events[:n]
 	}
 	c.chain.j.delivered[key] = d
 	c.delivered++
-	return append(events, event)
+	return events
 }
 
 // Ack says that events returned by Next are stored elsewhere, durably; only

@@ -76,6 +76,17 @@ func (c *chain) after(seq uint64) *segment {
 	return nil
 }
 
+// waiting is how many events the reader has not come to, as far as is known.
+func (c *chain) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, seg := range c.segments {
+		n += seg.unread
+	}
+	return n
+}
+
 // drop removes the oldest segment, or sets it aside if it is damaged. The
 // caller holds mu.
 //
