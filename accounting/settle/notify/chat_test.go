@@ -90,6 +90,10 @@ func TestDiscordIsGivenNoMarkdownThatAMessageBrought(t *testing.T) {
 	assert.Equal(t, map[string]any{"name": "empty", "value": "–", "inline": true}, e["fields"].([]any)[1], "Discord refuses an empty value")
 }
 
+func TestABackslashCannotUndoAnEscape(t *testing.T) {
+	assert.Equal(t, `\\\[x\]\(y\)`, discordEscape.Replace(`\[x](y)`))
+}
+
 func TestTeamsGetsAnAdaptiveCardOfTextWithoutMarkdown(t *testing.T) {
 	for raw, host := range map[string]string{
 		teamsPasted: "prod-12.westeurope.logic.azure.com:443",

@@ -143,8 +143,12 @@ func answers(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// hangs is a handler that says nothing until its client is gone.
-func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// hangs is a handler that says nothing until its client is gone, nor then: TLS
+// says goodbye before the connection is closed, in time for a last answer.
+func hangs(_ http.ResponseWriter, r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
 
 // cuts is a handler that breaks the connection in the middle of its answer.
 func cuts(t *testing.T, head string) http.HandlerFunc {

@@ -170,6 +170,11 @@ func TestWhyADialFunctionRefusedIsSaid(t *testing.T) {
 	}
 }
 
+func TestAProxyOfTheEnvironmentIsUsedUnlessADialFunctionIsGiven(t *testing.T) {
+	assert.NotNil(t, newTransport(&options{}).Proxy)
+	assert.Nil(t, newTransport(&options{dial: new(net.Dialer).DialContext}).Proxy)
+}
+
 func TestAReceiverThatIsAwayMayComeBack(t *testing.T) {
 	s := httptest.NewServer(nil)
 	s.Close()
