@@ -28,6 +28,7 @@ type room struct {
 // to none of them and has to be entered here, with its rule.
 var rooms = []room{
 	{path: "accounting"},
+	{path: "accounting/guard", may: []string{"accounting"}},
 	{path: "accounting/settle", may: []string{"accounting"}},
 	{path: "accounting/settle/notify", may: []string{"accounting"}},
 	{path: "proxy", may: []string{"accounting", "proxy/openrouter"}},
