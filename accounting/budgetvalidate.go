@@ -17,11 +17,11 @@ var ErrBudgetExists = errors.New("there is, or was, a budget with that id")
 
 // Bounds of a budget. The largest limit is what the guard can count exactly.
 const (
-	MaxBudgetID         = 80        // bytes of an id
-	MaxBudgetName       = 200       // bytes of a name, UTF-8
-	MaxBudgetThresholds = 20        // entries
-	MaxThreshold        = 1000      // percent
-	MaxBudgetLimit      = 9_000_000 // in its currency
+	MaxBudgetID         = 80              // bytes of an id
+	MaxBudgetName       = 200             // bytes of a name, UTF-8
+	MaxBudgetThresholds = 20              // entries
+	MaxThreshold        = 1000            // percent
+	MaxBudgetLimit      = 9_000_000       // in its currency
 	maxBudgetSlug       = MaxBudgetID - 8 // leaves room for -2
 	maxBudgetPurposes   = 100
 	maxBudgetDecimals   = 12 // of a limit

@@ -1,6 +1,7 @@
 package accounting
 
 import (
+	"errors"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -62,3 +63,24 @@ type PeriodState struct {
 	PeriodFigures
 	UpdatedAt time.Time
 }
+
+// LeaseRow is one lease as the API shows it: money in the hands of a replica.
+type LeaseRow struct {
+	Replica     string     `json:"replica"`
+	BudgetID    string     `json:"budget_id"`
+	EachValue   string     `json:"each_value"` // empty: the budget is not divided
+	PeriodStart time.Time  `json:"period_start"`
+	Currency    Currency   `json:"currency"`
+	Held        Amount     `json:"held"` // unspent, or reserved for calls that are not recorded yet
+	UpdatedAt   time.Time  `json:"updated_at"`
+	SeenAt      *time.Time `json:"seen_at"`  // when the replica was last heard of; null: never
+	EndedAt     *time.Time `json:"ended_at"` // it stopped, or its journal was settled
+	Alive       bool       `json:"alive"`    // heard of lately
+}
+
+// ErrNoLease is the answer to a release of what nobody holds.
+var ErrNoLease = errors.New("no replica of that name holds money of a budget")
+
+// ErrReplicaAlive is the answer to a release of what a living replica holds: it
+// would go on spending what somebody else is then given.
+var ErrReplicaAlive = errors.New("the replica is alive: stop it first, it then returns what it holds")

@@ -74,6 +74,9 @@ var columns = []column{
 	col("streamed", wireBool, own, func(r *row) *bool { return &r.streamed }),
 	col("cancelled", wireBool, own, func(r *row) *bool { return &r.cancelled }),
 	col("repeated_by", wireOptionalID, derived, func(r *row) **requestID { return &r.repeatedBy }),
+	col("estimated_cost_usd", wireAmount, derived, func(r *row) **decimal.Decimal { return &r.estimatedCost }),
+	col("reservation", wireReservation, own, func(r *row) **reservation { return &r.reservation }),
+	col("usd_to_eur", wireAmount, derived, func(r *row) **decimal.Decimal { return &r.usdToEUR }),
 	col("settle_next_at", wireOptionalTime, derived, func(r *row) **time.Time { return &r.settleNextAt }),
 	col("settle_error", wireText, derived, func(r *row) *text { return &r.settleError }),
 }
@@ -107,6 +110,8 @@ func same(a, b any) bool {
 		return a == b || a != nil && b != nil && a.Equal(*b)
 	case time.Time:
 		return a.Equal(b.(time.Time))
+	case *reservation:
+		return sameReservation(a, b.(*reservation))
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -20,8 +20,11 @@ import (
 // generation is another call's, or the call's state does not admit it.
 func (s *Store) AttachGeneration(ctx context.Context, d accounting.Decision, generation string) (accounting.UsageRow, error) {
 	var decided accounting.UsageRow
-	err := s.inTx(ctx, func(tx pgx.Tx) (err error) {
-		decided, err = s.attach(ctx, tx, d, clean(generation))
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		budgets, err := s.readBook(ctx, tx)
+		if err == nil {
+			decided, err = s.attach(ctx, tx, budgets, d, clean(generation))
+		}
 		return err
 	})
 	if err != nil {
@@ -30,7 +33,7 @@ func (s *Store) AttachGeneration(ctx context.Context, d accounting.Decision, gen
 	return decided, nil
 }
 
-func (s *Store) attach(ctx context.Context, tx pgx.Tx, d accounting.Decision, generation text) (accounting.UsageRow, error) {
+func (s *Store) attach(ctx context.Context, tx pgx.Tx, budgets *book, d accounting.Decision, generation text) (accounting.UsageRow, error) {
 	if generation == "" {
 		return accounting.UsageRow{}, errors.New("no generation id")
 	}
@@ -50,7 +53,7 @@ func (s *Store) attach(ctx context.Context, tx pgx.Tx, d accounting.Decision, ge
 	if err := moveGeneration(ctx, tx, requestID(d.Call), former, generation); err != nil {
 		return accounting.UsageRow{}, err
 	}
-	return s.decide(ctx, tx, d, accounting.ActionAttachGeneration, func(r *row) error {
+	return s.decide(ctx, tx, budgets, d, accounting.ActionAttachGeneration, func(r *row) error {
 		if accounting.Status(r.status) != seen.Status || r.generationID != former {
 			return errRaced
 		}
@@ -103,8 +106,11 @@ func moveGeneration(ctx context.Context, tx pgx.Tx, id requestID, former, genera
 // call's state does not admit it, or its cost is known.
 func (s *Store) DismissCall(ctx context.Context, d accounting.Decision) (accounting.UsageRow, error) {
 	var decided accounting.UsageRow
-	err := s.inTx(ctx, func(tx pgx.Tx) (err error) {
-		decided, err = s.decide(ctx, tx, d, accounting.ActionDismiss, dismiss)
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		budgets, err := s.readBook(ctx, tx)
+		if err == nil {
+			decided, err = s.decide(ctx, tx, budgets, d, accounting.ActionDismiss, dismiss)
+		}
 		return err
 	})
 	if err != nil {
@@ -126,7 +132,7 @@ func dismiss(r *row) error {
 
 // decide changes a row, the sums and the audit log. The caller has dealt with
 // the identities.
-func (s *Store) decide(ctx context.Context, tx pgx.Tx, d accounting.Decision, action string, change func(*row) error) (accounting.UsageRow, error) {
+func (s *Store) decide(ctx context.Context, tx pgx.Tx, budgets *book, d accounting.Decision, action string, change func(*row) error) (accounting.UsageRow, error) {
 	rows, err := lockRows(ctx, tx, []requestID{requestID(d.Call)})
 	if err != nil {
 		return accounting.UsageRow{}, fmt.Errorf("lock usage: %w", err)
@@ -139,7 +145,9 @@ func (s *Store) decide(ctx context.Context, tx pgx.Tx, d accounting.Decision, ac
 	if err := change(after); err != nil {
 		return accounting.UsageRow{}, err
 	}
-	if _, err := s.write(ctx, tx, map[requestID]*entry{after.id: {stored: &before, now: after, absorbed: true}}); err != nil {
+	moved := newDeltas(budgets)
+	moved.budgets.step(&before, after, false)
+	if _, err := s.write(ctx, tx, map[requestID]*entry{after.id: {stored: &before, now: after, absorbed: true}}, moved); err != nil {
 		return accounting.UsageRow{}, err
 	}
 	was, is := differences(&before, after)

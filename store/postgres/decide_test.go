@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
@@ -313,12 +314,12 @@ func TestPartitionsMadeBeforeTheMigrationTakeDismissedCallsToo(t *testing.T) {
 	for _, m := range all[:4] {
 		require.NoError(t, s.migrate(t.Context(), m))
 	}
-	require.NoError(t, s.EnsurePartitions(t.Context(), noon))
+	require.NoError(t, s.ensurePartition(t.Context(), "openrouter_usage", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
+	_, err = s.pool.Exec(t.Context(), `INSERT INTO openrouter_usage (id, model, status, created_at) VALUES (gen_random_uuid(), 'm', 'dismissed', $1)`, noon)
+	require.ErrorContains(t, err, "openrouter_usage_status_check")
+	require.NoError(t, s.Migrate(t.Context()))
 	e := interrupted()
 	ship(t, s, e)
-	_, err = s.pool.Exec(t.Context(), `UPDATE openrouter_usage SET status = 'dismissed'`)
-	require.Error(t, err)
-	require.NoError(t, s.Migrate(t.Context()))
 	dismissCall(t, s, e)
 	require.NoError(t, s.EnsurePartitions(t.Context(), noon.AddDate(0, 3, 0)), "younger partitions fit the new rule")
 	_, err = s.pool.Exec(t.Context(), `UPDATE openrouter_usage SET status = 'paid'`)

@@ -31,29 +31,43 @@ type reception struct {
 
 func (in *incoming) poll() bool { return in.event.Kind == accounting.Polled }
 
+// own reports whether it is an event of the call that made its row.
+func (in *incoming) own() bool { return !in.poll() && !in.foreign() }
+
 // foreign reports whether the event's row was made by another call.
 func (in *incoming) foreign() bool { return in.target != requestID(in.event.ID) }
 
-// receive turns events into rows, in their order. The events must stay as they
-// are while the rows are in use.
-func (s *Store) receive(events []accounting.Event) (calls, polls []*incoming, err error) {
+// batch is what came in together, each kind in its order.
+type batch struct {
+	calls, polls []*incoming
+	decided      []*accounting.Event // those with a decision, refusals included
+}
+
+// receive turns events into rows. The events must stay as they are while the
+// rows are in use.
+func (s *Store) receive(events []accounting.Event) (b batch, err error) {
 	memory := make([]reception, len(events))
-	calls = make([]*incoming, 0, len(events))
+	b.calls = make([]*incoming, 0, len(events))
 	for i := range events {
 		e, m := &events[i], &memory[i]
 		m.incoming = incoming{event: e, row: &m.row, served: e.Model != ""}
 		switch e.Kind {
 		case accounting.Closed, accounting.Interrupted:
 			s.receiveCall(e, m)
-			calls = append(calls, &m.incoming)
+			b.calls = append(b.calls, &m.incoming)
 		case accounting.Polled:
 			receivePoll(e, &m.incoming)
-			polls = append(polls, &m.incoming)
+			b.polls = append(b.polls, &m.incoming)
+			continue
+		case accounting.Refused:
 		default:
-			return nil, nil, fmt.Errorf("event of kind %d of call %s: the ledger takes closed, interrupted and polled ones", e.Kind, e.ID)
+			return batch{}, fmt.Errorf("event of kind %d of call %s: the ledger takes closed, interrupted, polled and refused ones", e.Kind, e.ID)
+		}
+		if e.Decision != nil {
+			b.decided = append(b.decided, e)
 		}
 	}
-	return calls, polls, nil
+	return b, nil
 }
 
 func (s *Store) receiveCall(e *accounting.Event, m *reception) {
@@ -88,6 +102,10 @@ func (s *Store) receiveCall(e *accounting.Event, m *reception) {
 	var due bool
 	if m.settleNextAt, due = s.dueAt(r); due {
 		r.settleNextAt = &m.settleNextAt
+	}
+	r.reservation, r.usdToEUR = reservationOf(e.Decision), &s.opts.USDToEURRate
+	if e.Decision != nil && e.Decision.Rate.IsPositive() {
+		r.usdToEUR = &e.Decision.Rate
 	}
 }
 

@@ -43,6 +43,9 @@ func (s *Store) absorb(r *row, in *incoming) {
 	if in.served && (complete || newer || in.poll()) || r.model == unknownModel && src.model != "" {
 		r.model = src.model
 	}
+	if r.usdToEUR == nil { // from before there were budgets
+		r.usdToEUR = src.usdToEUR
+	}
 	r.price()
 	r.status = statusAfter(&before, r, in, complete)
 	s.reschedule(&before, r)

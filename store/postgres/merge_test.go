@@ -38,9 +38,9 @@ func anyEvent(t *rapid.T) accounting.Event {
 }
 
 func received(t require.TestingT, e accounting.Event, target requestID) *incoming {
-	calls, polls, err := pure.receive([]accounting.Event{e})
+	b, err := pure.receive([]accounting.Event{e})
 	require.NoError(t, err)
-	in := append(calls, polls...)[0]
+	in := append(b.calls, b.polls...)[0]
 	in.target = target
 	return in
 }
@@ -115,7 +115,7 @@ func TestNoEventUnsettlesOrErases(t *testing.T) {
 
 func TestDeltasOfAnyStepsAddUpToTheRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		moved, final := newDeltas(), newDeltas()
+		moved, final := newDeltas(new(book)), newDeltas(new(book))
 		for range rapid.IntRange(1, 4).Draw(t, "rows") {
 			first := anyEvent(t)
 			first.Kind = accounting.Closed

@@ -16,7 +16,7 @@ import (
 // the first open one after the closed ones. It is called with the changed
 // months locked; the booking month comes after all of them, as lock order
 // wants it.
-func (s *Store) bookCorrections(ctx context.Context, tx pgx.Tx, late []costChange) error {
+func (s *Store) bookCorrections(ctx context.Context, tx pgx.Tx, late []costChange, d *deltas) error {
 	if len(late) == 0 {
 		return nil // a free call of a closed month
 	}
@@ -30,7 +30,8 @@ func (s *Store) bookCorrections(ctx context.Context, tx pgx.Tx, late []costChang
 	}
 	for {
 		key := monthKey{booked.Year, int(booked.Month)}
-		open, err := s.addToMonths(ctx, tx, []monthKey{key}, map[monthKey]decimal.Decimal{key: total})
+		d.months[key] = total // in place of what was added to it before
+		open, err := s.addToMonths(ctx, tx, []monthKey{key}, d)
 		if err != nil {
 			return fmt.Errorf("book corrections in %s: %w", booked, err)
 		}

@@ -10,8 +10,9 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// post adds deltas to the sums: hours before months, each in key order. Every
-// writer does it in this order and after it has locked its rows.
+// post adds deltas to the sums: hours, months and the periods of budgets, each
+// in key order, and raises what alerts come of it. Every writer does it in this
+// order and after it has locked its rows.
 func (s *Store) post(ctx context.Context, tx pgx.Tx, d *deltas) error {
 	if err := postHours(ctx, tx, d); err != nil {
 		return fmt.Errorf("update usage_hourly: %w", err)
@@ -19,7 +20,10 @@ func (s *Store) post(ctx context.Context, tx pgx.Tx, d *deltas) error {
 	if err := s.postMonths(ctx, tx, d); err != nil {
 		return fmt.Errorf("update monthly_costs: %w", err)
 	}
-	return nil
+	if err := s.postBudgets(ctx, tx, d); err != nil {
+		return err
+	}
+	return s.raise(ctx, tx, d.alerts)
 }
 
 func postHours(ctx context.Context, tx pgx.Tx, d *deltas) error {
@@ -79,21 +83,22 @@ func (s *Store) postMonths(ctx context.Context, tx pgx.Tx, d *deltas) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	open, err := s.addToMonths(ctx, tx, keys, d.months)
+	open, err := s.addToMonths(ctx, tx, keys, d)
 	if err != nil || len(open) == len(keys) {
 		return err
 	}
 	late := slices.DeleteFunc(d.costs, func(c costChange) bool { return open[c.month] })
-	return s.bookCorrections(ctx, tx, late)
+	return s.bookCorrections(ctx, tx, late, d)
 }
 
-// addToMonths adds costs to the months that are open, and returns which of
-// keys those were. The others are locked by it all the same, so none is closed
-// or opened under our hands.
-func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, costs map[monthKey]decimal.Decimal) (map[monthKey]bool, error) {
+// addToMonths adds the costs of d to the months that are open, and returns
+// which of keys those were. The others are locked by it all the same, so none
+// is closed or opened under our hands. A month that has become too dear is
+// among the alerts of d.
+func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, d *deltas) (map[monthKey]bool, error) {
 	years, months, amounts := make([]int32, len(keys)), make([]int32, len(keys)), make([]decimal.Decimal, len(keys))
 	for i, k := range keys {
-		years[i], months[i], amounts[i] = int32(k.year), int32(k.month), costs[k]
+		years[i], months[i], amounts[i] = int32(k.year), int32(k.month), d.months[k]
 	}
 	rows, err := tx.Query(ctx, `-- name: monthly_costs_post
 		INSERT INTO monthly_costs AS m (
@@ -104,13 +109,20 @@ func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, cos
 			openrouter_cost = m.openrouter_cost + excluded.openrouter_cost,
 			updated_at      = now()
 		WHERE m.closed_at IS NULL
-		RETURNING year, month`,
+		RETURNING year, month, total_cost`,
 		years, months, amounts, s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate)
 	if err != nil {
 		return nil, err
 	}
 	open := make(map[monthKey]bool, len(keys))
 	var k monthKey
-	_, err = pgx.ForEachRow(rows, []any{&k.year, &k.month}, func() error { open[k] = true; return nil })
+	var total decimal.Decimal
+	_, err = pgx.ForEachRow(rows, []any{&k.year, &k.month, &total}, func() error {
+		open[k] = true
+		if s.opts.CostAlertThreshold.IsPositive() && total.GreaterThan(s.opts.CostAlertThreshold) {
+			d.alerts = append(d.alerts, s.monthAlert(k, total))
+		}
+		return nil
+	})
 	return open, err
 }

@@ -126,6 +126,9 @@ type deltas struct {
 	months map[monthKey]decimal.Decimal // USD
 	opened map[monthKey]bool            // has a new call
 	costs  []costChange                 // what months is the sum of
+
+	budgets *budgetDeltas
+	alerts  []accounting.Alert // that come of it
 }
 
 // costChange is by how much the cost of one call moved. Of a closed month each
@@ -137,11 +140,12 @@ type costChange struct {
 	amount     decimal.Decimal // USD, not zero
 }
 
-func newDeltas() *deltas {
+func newDeltas(b *book) *deltas {
 	return &deltas{
-		hours:  make(map[hourKey]figures),
-		months: make(map[monthKey]decimal.Decimal),
-		opened: make(map[monthKey]bool),
+		budgets: newBudgetDeltas(b),
+		hours:   make(map[hourKey]figures),
+		months:  make(map[monthKey]decimal.Decimal),
+		opened:  make(map[monthKey]bool),
 	}
 }
 

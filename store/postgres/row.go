@@ -60,6 +60,10 @@ type row struct {
 	cancelled          bool
 	repeatedBy         *requestID
 
+	estimatedCost *decimal.Decimal // by the price list, of a call that is still unsettled
+	reservation   *reservation     // what budgets held for the call; nil: nothing
+	usdToEUR      *decimal.Decimal // when the row was made
+
 	settleNextAt *time.Time
 	settleError  text
 }

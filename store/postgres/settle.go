@@ -31,6 +31,10 @@ func (s *Store) Settle(ctx context.Context, u accounting.Unsettled, g accounting
 }
 
 func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accounting.Generation, now time.Time) (accounting.Posting, error) {
+	budgets, err := s.readBook(ctx, tx)
+	if err != nil {
+		return accounting.Posting{}, err
+	}
 	// The identity before the row, as everywhere. A job learns its generation
 	// only here; one that another row has stays with that row.
 	if generation := clean(g.ID); generation != "" {
@@ -58,7 +62,9 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accountin
 	if err := settleRow(e.now, &g, now); err != nil {
 		return accounting.Posting{}, err
 	}
-	if _, err := s.write(ctx, tx, map[requestID]*entry{id: e}); err != nil {
+	d := newDeltas(budgets)
+	d.budgets.step(e.stored, e.now, false)
+	if _, err := s.write(ctx, tx, map[requestID]*entry{id: e}, d); err != nil {
 		return accounting.Posting{}, err
 	}
 	p, _ := posting(&before, e.now)

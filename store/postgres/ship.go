@@ -11,9 +11,11 @@ import (
 	"bursar/accounting"
 )
 
-// Ship records a batch of events in one transaction: Closed, Interrupted and
-// Polled ones, in the order in which they happened. Polls are applied after
-// everything else, so that a job and its polls may come together.
+// Ship records a batch of events in one transaction: Closed, Interrupted,
+// Polled and Refused ones, in the order in which they happened. Polls are
+// applied after everything else, so that a job and its polls may come together.
+// A Refused event makes a decision only, and counts in no figure of the
+// Shipment.
 //
 // Shipping an event again changes nothing, in this batch or another, here or
 // on another replica. An event whose generation (or job) another call's row
@@ -25,11 +27,11 @@ func (s *Store) Ship(ctx context.Context, events []accounting.Event) (accounting
 	var shipment accounting.Shipment
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		// Afresh in each attempt: merging writes to what was received.
-		calls, polls, err := s.receive(events)
+		b, err := s.receive(events)
 		if err != nil {
 			return err
 		}
-		shipment, err = s.ship(ctx, tx, calls, polls)
+		shipment, err = s.ship(ctx, tx, b)
 		return err
 	})
 	if err != nil {
@@ -47,19 +49,25 @@ type entry struct {
 	absorbed bool // now may differ from stored
 }
 
-func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (accounting.Shipment, error) {
+func (s *Store) ship(ctx context.Context, tx pgx.Tx, b batch) (accounting.Shipment, error) {
 	var shipment accounting.Shipment
-	if err := resolve(ctx, tx, calls, polls); err != nil {
+	budgets, err := s.readBook(ctx, tx)
+	if err != nil {
 		return shipment, err
 	}
-	entries, err := insertCalls(ctx, tx, calls)
+	d := newDeltas(budgets)
+	if err := resolve(ctx, tx, b.calls, b.polls); err != nil {
+		return shipment, err
+	}
+	entries, err := insertCalls(ctx, tx, b.calls)
 	if err != nil {
 		return shipment, fmt.Errorf("insert usage: %w", err)
 	}
-	if err := lockOthers(ctx, tx, entries, slices.Concat(calls, polls)); err != nil {
+	all := slices.Concat(b.calls, b.polls)
+	if err := lockOthers(ctx, tx, entries, all); err != nil {
 		return shipment, fmt.Errorf("lock usage: %w", err)
 	}
-	for _, in := range slices.Concat(calls, polls) {
+	for _, in := range all {
 		e := entries[in.target]
 		switch {
 		case e == nil && in.poll():
@@ -69,6 +77,7 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 			return shipment, errRaced
 		case e.maker == in:
 			shipment.Inserted++
+			d.budgets.step(nil, e.now, in.own())
 		default:
 			was := *e.now
 			if e.stored == nil {
@@ -79,10 +88,14 @@ func (s *Store) ship(ctx context.Context, tx pgx.Tx, calls, polls []*incoming) (
 				shipment.Replayed++
 			} else {
 				shipment.Updated++
+				d.budgets.step(&was, e.now, in.own())
 			}
 		}
 	}
-	shipment.Postings, err = s.write(ctx, tx, entries)
+	if err := s.decided(ctx, tx, d, b.decided); err != nil {
+		return shipment, err
+	}
+	shipment.Postings, err = s.write(ctx, tx, entries, d)
 	return shipment, err
 }
 
@@ -156,13 +169,13 @@ func lockRows(ctx context.Context, tx pgx.Tx, ids []requestID) ([]*row, error) {
 	})
 }
 
-// write brings the table and the sums up to what entries now say.
-func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*entry) ([]accounting.Posting, error) {
+// write brings the table and the sums up to what entries now say. The steps of
+// the budgets are in d already, since each depends on the event that made it.
+func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*entry, d *deltas) ([]accounting.Posting, error) {
 	var (
 		all      = make([]*entry, 0, len(entries))
 		changed  []*row
 		postings []accounting.Posting
-		deltas   = newDeltas()
 	)
 	for _, e := range entries {
 		all = append(all, e)
@@ -178,7 +191,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 		if !e.inserted {
 			before = e.stored
 		}
-		deltas.move(before, e.now)
+		d.move(before, e.now)
 		if p, recorded := posting(before, e.now); recorded {
 			postings = append(postings, p)
 		}
@@ -186,7 +199,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	if err := updateRows(ctx, tx, changed); err != nil {
 		return nil, err
 	}
-	return postings, s.post(ctx, tx, deltas)
+	return postings, s.post(ctx, tx, d)
 }
 
 func updateRows(ctx context.Context, tx pgx.Tx, rows []*row) error {

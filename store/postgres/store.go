@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	pgxdecimal "github.com/jackc/pgx-shopspring-decimal"
@@ -33,6 +34,12 @@ type Options struct {
 	// is compared with OpenRouter's own record.
 	VerifyDelay time.Duration
 
+	// Channels are the names of those to which every alert is delivered.
+	Channels []string
+	// CostAlertThreshold is what a month may cost in EUR, fixed and variable
+	// together, before an alert says so; 0: there is none.
+	CostAlertThreshold decimal.Decimal
+
 	// Now decides in which month a correction of a closed one is booked; nil:
 	// time.Now.
 	Now func() time.Time
@@ -54,6 +61,9 @@ func (o Options) validate() error {
 	if !o.USDToEURRate.IsPositive() {
 		errs = append(errs, fmt.Errorf("exchange rate of %s EUR for one USD: want more than 0", o.USDToEURRate))
 	}
+	if o.CostAlertThreshold.IsNegative() {
+		errs = append(errs, fmt.Errorf("cost alert threshold of %s EUR: want 0 (none) or more", o.CostAlertThreshold))
+	}
 	if o.FirstLookup < 0 || o.VerifyDelay < 0 {
 		errs = append(errs, fmt.Errorf("delays of %s before the first lookup and %s before verification: want 0 or more", o.FirstLookup, o.VerifyDelay))
 	}
@@ -67,6 +77,9 @@ func (o Options) validate() error {
 type Store struct {
 	pool *pgxpool.Pool
 	opts Options
+
+	book   atomic.Pointer[book] // the budgets as last read; see readBook
+	raised knownAlerts
 }
 
 // Open prepares a pool of connections to the database. It does not connect:

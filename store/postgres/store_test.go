@@ -101,7 +101,8 @@ func newStore(t testing.TB) *Store {
 	_, err := s.pool.Exec(t.Context(), `DELETE FROM openrouter_usage; DELETE FROM generations; DELETE FROM jobs;
 		DELETE FROM usage_hourly; DELETE FROM monthly_costs; DELETE FROM sealed_keys; DELETE FROM cost_corrections;
 		DELETE FROM account_samples; DELETE FROM reconciliations; DELETE FROM reconciliation_days;
-		DELETE FROM audit_log`, pgx.QueryExecModeSimpleProtocol)
+		DELETE FROM audit_log; DELETE FROM alert_deliveries; DELETE FROM alerts; DELETE FROM budget_decisions;
+		DELETE FROM budget_leases; DELETE FROM budget_periods; DELETE FROM budgets; DELETE FROM guard_replicas; DELETE FROM guard_stops`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	return s
 }

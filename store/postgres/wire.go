@@ -34,6 +34,7 @@ var (
 	wireOptionalBool = wireType[*bool]{"boolean", pgtype.BoolOID, pgtype.BoolArrayOID, optional(putBool)}
 	wireAmount       = wireType[*decimal.Decimal]{"numeric", pgtype.NumericOID, pgtype.NumericArrayOID, optional(putAmount)}
 	wireMetadata     = wireType[metadata]{"jsonb", pgtype.JSONBOID, pgtype.JSONBArrayOID, putMetadata}
+	wireReservation  = wireType[*reservation]{"jsonb", pgtype.JSONBOID, pgtype.JSONBArrayOID, optional(putJSON[reservation])}
 )
 
 // null is the length of an element that is NULL.
@@ -90,7 +91,13 @@ func putMetadata(b []byte, v *metadata) []byte {
 	if *v == nil {
 		return putNull(b)
 	}
-	document, _ := json.Marshal(*v) // strings cannot fail
+	return putJSON(b, v)
+}
+
+// putJSON writes a value of strings, times and decimals, whose encoding cannot
+// fail.
+func putJSON[T any](b []byte, v *T) []byte {
+	document, _ := json.Marshal(v)
 	b = binary.BigEndian.AppendUint32(b, uint32(1+len(document)))
 	b = append(b, 1) // version of jsonb's binary form
 	return append(b, document...)

@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS budgets (
     origin      text NOT NULL DEFAULT 'api',
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    deleted_at  timestamptz,
+    edited_at   timestamptz,            -- when a person last changed it: the configuration's limit is then passed over
+    deleted_at  timestamptz,            -- calls that started from then on do not count
 
     CONSTRAINT budgets_downgrade_check CHECK ((on_exceed = 'downgrade') = (downgrade_to IS NOT NULL)),
     CONSTRAINT budgets_dates_check CHECK (ends_at > starts_at)
@@ -57,6 +58,7 @@ CREATE TABLE IF NOT EXISTS budget_periods (
     each_value   text NOT NULL DEFAULT '',  -- of the budget's tag; '' if it is not divided
     period_start timestamptz NOT NULL,      -- UTC
 
+    limit_amount numeric NOT NULL,          -- the budget's, which past periods keep
     ceiling   numeric NOT NULL,             -- the limit, or granted where the limit was lowered below it
     granted   numeric NOT NULL DEFAULT 0,
     settled   numeric NOT NULL DEFAULT 0,
@@ -70,7 +72,8 @@ CREATE TABLE IF NOT EXISTS budget_periods (
     CONSTRAINT budget_periods_granted_check CHECK (granted >= 0 AND granted <= ceiling),
     CONSTRAINT budget_periods_overshoot_check CHECK (overshoot >= 0)
 ) WITH (fillfactor = 50);
-CREATE INDEX IF NOT EXISTS budget_periods_updated_idx ON budget_periods (updated_at);
+-- Of columns that never change, so that an update stays in its page (HOT).
+CREATE INDEX IF NOT EXISTS budget_periods_window_idx ON budget_periods (budget_id, period_start);
 
 -- Money in the hands of one replica. A lease ends when its replica gives it
 -- back, when the journal of a dead replica is settled, or by an operator.
@@ -156,6 +159,7 @@ CREATE TABLE IF NOT EXISTS guard_stops (
     cut_streams     boolean NOT NULL DEFAULT false,
     drill           boolean NOT NULL DEFAULT false,
     version         bigint NOT NULL,        -- of guard_state, that it came with
+    reached         jsonb NOT NULL DEFAULT '{}',  -- when each replica obeyed, by its id
     created_at      timestamptz NOT NULL DEFAULT now(),
     lifted_at       timestamptz,
     lifted_by       text

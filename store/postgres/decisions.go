@@ -1,0 +1,238 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
+)
+
+// decided records what the guard decided: one row for each call, that of its
+// first event. A budget that refuses calls for the first time in a period is
+// among the alerts of d.
+func (s *Store) decided(ctx context.Context, tx pgx.Tx, d *deltas, events []*accounting.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b *accounting.Event) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	events = slices.CompactFunc(events, func(a, b *accounting.Event) bool { return a.ID == b.ID })
+	if err := insertDecisions(ctx, tx, events); err != nil {
+		return fmt.Errorf("insert decisions: %w", err)
+	}
+	for _, e := range events {
+		if e.Kind != accounting.Refused {
+			continue
+		}
+		for i := range e.Decision.Budgets {
+			share := &e.Decision.Budgets[i]
+			key := periodKeyOf(accounting.LeaseKey{BudgetID: share.BudgetID, EachValue: share.EachValue, PeriodStart: share.PeriodStart})
+			if b := d.budgets.book.byID[key.budget]; b != nil && share.Verdict == accounting.VerdictBlocked {
+				d.alerts = append(d.alerts, blockedAlert(b, key, share))
+			}
+		}
+	}
+	return nil
+}
+
+// decisionRow is one row on its way into budget_decisions.
+type decisionRow struct {
+	id                                                            requestID
+	createdAt                                                     time.Time
+	verdict, reason, field, detail                                text
+	campaign, email, lead, purpose, platform, key, endpoint       text
+	model, downgradedTo, boundBy, replica, stop, budgets, callIDs text
+	bound, rate                                                   *decimal.Decimal
+	count                                                         int32
+}
+
+func decisionOf(e *accounting.Event) *decisionRow {
+	d := e.Decision
+	r := &decisionRow{
+		id: requestID(e.ID), createdAt: e.CreatedAt(),
+		verdict: text(d.Verdict), reason: clean(string(d.Reason)), field: clean(d.Field), detail: clean(d.Detail),
+		campaign: clean(e.Tags.CampaignID), email: clean(e.Tags.EmailID), lead: clean(e.Tags.LeadID),
+		purpose: clean(e.Tags.Purpose), platform: clean(e.Tags.Platform), key: clean(e.KeyFingerprint), endpoint: clean(e.Endpoint),
+		model: clean(d.Model), downgradedTo: clean(d.DowngradedTo), boundBy: clean(string(d.BoundBy)), replica: clean(d.Replica), stop: clean(d.Stop),
+		bound: d.Bound.Pointer(), count: int32(max(1, min(d.Count, 1<<30))),
+	}
+	if d.Rate.IsPositive() {
+		r.rate = &d.Rate
+	}
+	r.budgets = text(appendShares(nil, d.Budgets))
+	if len(d.Calls) > 0 {
+		ids := make([]string, min(len(d.Calls), accounting.MaxMergedCalls))
+		for i := range ids {
+			ids[i] = d.Calls[i].String()
+		}
+		r.callIDs = text("{" + strings.Join(ids, ",") + "}")
+	}
+	return r
+}
+
+// appendShares writes shares as accounting.DecisionShare is written in JSON,
+// without looking at its fields by reflection: every call has some.
+func appendShares(b []byte, shares []accounting.BudgetShare) []byte {
+	b = append(b, '[')
+	for i := range shares {
+		s := &shares[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"budget_id":`...), s.BudgetID)
+		b = appendString(append(b, `,"each_value":`...), s.EachValue)
+		b = append(b, `,"period_start":"`...)
+		b = s.PeriodStart.UTC().AppendFormat(b, time.RFC3339Nano)
+		b = appendString(append(b, `","verdict":`...), string(s.Verdict))
+		b = appendString(append(b, `,"reason":`...), string(s.Reason))
+		b = append(append(b, `,"limit":`...), s.Limit.String()...)
+		b = append(append(b, `,"settled":`...), s.Settled.String()...)
+		b = append(append(b, `,"reserved":`...), s.Reserved.String()...)
+		b = append(append(b, `,"charge":`...), s.Charge.String()...)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// appendString writes s as JSON that PostgreSQL takes.
+func appendString(b []byte, s string) []byte {
+	quoted, _ := json.Marshal(string(clean(s))) // strings cannot fail
+	return append(b, quoted...)
+}
+
+func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event) error {
+	rows := make([]*decisionRow, len(events))
+	for i, e := range events {
+		rows[i] = decisionOf(e)
+	}
+	a := newArrays()
+	defer a.release()
+	n := len(rows)
+	add(a, wireID, n, func(i int) *requestID { return &rows[i].id })
+	add(a, wireTime, n, func(i int) *time.Time { return &rows[i].createdAt })
+	for _, field := range []func(*decisionRow) *text{
+		func(r *decisionRow) *text { return &r.verdict }, func(r *decisionRow) *text { return &r.reason },
+		func(r *decisionRow) *text { return &r.field }, func(r *decisionRow) *text { return &r.detail },
+		func(r *decisionRow) *text { return &r.campaign }, func(r *decisionRow) *text { return &r.email },
+		func(r *decisionRow) *text { return &r.lead }, func(r *decisionRow) *text { return &r.purpose },
+		func(r *decisionRow) *text { return &r.platform }, func(r *decisionRow) *text { return &r.key },
+		func(r *decisionRow) *text { return &r.endpoint }, func(r *decisionRow) *text { return &r.model },
+		func(r *decisionRow) *text { return &r.downgradedTo }, func(r *decisionRow) *text { return &r.boundBy },
+		func(r *decisionRow) *text { return &r.replica }, func(r *decisionRow) *text { return &r.stop },
+		func(r *decisionRow) *text { return &r.budgets }, func(r *decisionRow) *text { return &r.callIDs },
+	} {
+		add(a, wireText, n, func(i int) *text { return field(rows[i]) })
+	}
+	add(a, wireAmount, n, func(i int) **decimal.Decimal { return &rows[i].bound })
+	add(a, wireAmount, n, func(i int) **decimal.Decimal { return &rows[i].rate })
+	counts := make([]*int32, n)
+	for i := range rows {
+		counts[i] = &rows[i].count
+	}
+	addAll(a, wireInteger, counts)
+	_, err := a.query(ctx, tx, insertDecisionsSQL, nil)
+	return err
+}
+
+const insertDecisionsSQL = `-- name: decisions_insert
+	INSERT INTO budget_decisions (id, created_at, verdict, reason, field, detail, campaign_id, email_id, lead_id, purpose, platform,
+		key_fingerprint, endpoint, model, downgraded_to, bound_by, replica, stop_id, budgets, calls, bound_usd, usd_to_eur, count)
+	SELECT id, created_at, verdict, reason, field, detail, campaign, email, lead, purpose, platform,
+		key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets::jsonb, coalesce(calls, '{}')::uuid[], bound, rate, count
+	FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+		$12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::numeric[], $22::numeric[], $23::integer[])
+		AS d (id, created_at, verdict, reason, field, detail, campaign, email, lead, purpose, platform,
+			key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets, calls, bound, rate, count)
+	ON CONFLICT (id, created_at) DO NOTHING`
+
+const decisionColumns = `id, created_at, verdict, reason, field, detail, campaign_id, email_id, lead_id, purpose, platform, key_fingerprint, endpoint,
+		model, downgraded_to, bound_usd, bound_by, replica, usd_to_eur, stop_id, budgets, count, calls`
+
+// ListDecisions returns one page of the decisions that match the filter, the
+// newest first. Errors: [accounting.ErrBadCursor].
+func (s *Store) ListDecisions(ctx context.Context, f accounting.DecisionFilter) (accounting.DecisionPage, error) {
+	if f.Limit < 1 || f.Limit > accounting.MaxUsageRows {
+		return accounting.DecisionPage{}, fmt.Errorf("list decisions: limit %d: want 1 to %d", f.Limit, accounting.MaxUsageRows)
+	}
+	after, err := parseCursor(f.Cursor)
+	if err != nil {
+		return accounting.DecisionPage{}, fmt.Errorf("list decisions: %w", err)
+	}
+	found, err := queryDecisions(ctx, s.pool, listDecisionsWhere,
+		clean(string(f.Verdict)), clean(string(f.Reason)), clean(f.BudgetID), clean(f.CampaignID), clean(f.LeadID), clean(f.EmailID),
+		clean(f.Purpose), clean(f.Model), timeOrNil(f.Since), timeOrNil(f.Until), after.createdAt, after.id, f.Limit+1)
+	if err != nil {
+		return accounting.DecisionPage{}, fmt.Errorf("list decisions: %w", err)
+	}
+	page := accounting.DecisionPage{Rows: found}
+	if len(found) > f.Limit { // one more than asked for tells whether there is a next page
+		page.Rows = found[:f.Limit]
+		last := page.Rows[f.Limit-1]
+		page.NextCursor = formatCursor(last.CreatedAt, last.ID)
+	}
+	return page, nil
+}
+
+// As in listUsageSQL, a parameter that is NULL is no filter.
+const listDecisionsWhere = `WHERE ($1::text IS NULL OR verdict = $1)
+	  AND ($2::text IS NULL OR reason = $2)
+	  AND ($3::text IS NULL OR budgets @> jsonb_build_array(jsonb_build_object('budget_id', $3::text)))
+	  AND ($4::text IS NULL OR campaign_id = $4)
+	  AND ($5::text IS NULL OR lead_id = $5)
+	  AND ($6::text IS NULL OR email_id = $6)
+	  AND ($7::text IS NULL OR purpose = $7)
+	  AND ($8::text IS NULL OR model = $8)
+	  AND ($9::timestamptz IS NULL OR created_at >= $9)
+	  AND ($10::timestamptz IS NULL OR created_at < $10)
+	  AND ($11::timestamptz IS NULL OR created_at <= $11 AND (created_at, id) < ($11, $12::uuid))
+	ORDER BY created_at DESC, id DESC
+	LIMIT $13`
+
+// mergedWithin is how far the first of merged refusals may lie from the others.
+const mergedWithin = 10 * time.Second
+
+// FindDecision returns the decision about a call, which may be one that stands
+// for several. Errors: [accounting.ErrUnknownCall].
+func (s *Store) FindDecision(ctx context.Context, id accounting.RequestID) (accounting.DecisionRow, error) {
+	found, err := queryDecisions(ctx, s.pool, `WHERE id = $1 AND created_at = $2`, requestID(id), id.Time())
+	if err == nil && len(found) == 0 {
+		found, err = queryDecisions(ctx, s.pool, `WHERE created_at BETWEEN $2 AND $3 AND calls @> ARRAY[$1::uuid] LIMIT 1`,
+			requestID(id), id.Time().Add(-mergedWithin), id.Time().Add(mergedWithin))
+	}
+	if err == nil && len(found) == 0 {
+		err = accounting.ErrUnknownCall
+	}
+	if err != nil {
+		return accounting.DecisionRow{}, fmt.Errorf("find decision about call %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+func queryDecisions(ctx context.Context, db querier, rest string, args ...any) ([]accounting.DecisionRow, error) {
+	rows, err := db.Query(ctx, `-- name: decisions_list
+		SELECT `+decisionColumns+` FROM budget_decisions `+rest, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanDecision)
+}
+
+func scanDecision(cr pgx.CollectableRow) (accounting.DecisionRow, error) {
+	var r accounting.DecisionRow
+	var calls []requestID
+	err := cr.Scan((*requestID)(&r.ID), &r.CreatedAt, &r.Verdict, &r.Reason, &r.Field, &r.Detail, &r.CampaignID, &r.EmailID, &r.LeadID, &r.Purpose, &r.Platform,
+		&r.KeyFingerprint, &r.Endpoint, &r.Model, &r.DowngradedTo, &r.BoundUSD, &r.BoundBy, &r.Replica, &r.USDToEUR, &r.StopID, &r.Budgets, &r.Count, &calls)
+	r.CreatedAt = r.CreatedAt.UTC()
+	r.Calls = make([]accounting.RequestID, len(calls))
+	for i, id := range calls {
+		r.Calls[i] = accounting.RequestID(id)
+	}
+	return r, err
+}
