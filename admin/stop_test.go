@@ -188,7 +188,9 @@ func TestAStopThatOnlyThisReplicaKnowsIsLiftedHere(t *testing.T) {
 	list := dataOf[stopList](t, get(h, stopTarget), http.StatusOK)
 	require.True(t, list.Complete)
 	require.False(t, list.Stops[0].Written)
-	require.Len(t, dataOf[liftedStops](t, send(h, "DELETE", stopTarget+"/a", ""), http.StatusOK).Lifted, 1)
+	lifted := dataOf[liftedStops](t, send(h, "DELETE", stopTarget+"/a", ""), http.StatusOK).Lifted
+	require.Len(t, lifted, 1)
+	require.True(t, lifted[0].Written, "no replica that reaches the database obeys it")
 	require.Empty(t, guard.stops)
 }
 

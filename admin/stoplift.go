@@ -150,9 +150,14 @@ func (h *Handler) lift(ctx context.Context, stop accounting.Stop, database bool)
 	case err == nil:
 		return viewOf(lifted, true), nil
 	case here:
-		zerolog.Ctx(ctx).Warn().Err(err).Str("stop", stop.ID).Msg("a stop is lifted on this replica and not in the database yet")
+		// A database that answered knew of nothing to lift: it had not been
+		// told of the stop, or somebody else was quicker.
+		answered := errors.Is(err, accounting.ErrUnknownStop)
+		if !answered {
+			zerolog.Ctx(ctx).Warn().Err(err).Str("stop", stop.ID).Msg("a stop is lifted on this replica and not in the database yet")
+		}
 		stop.LiftedAt, stop.LiftedBy = &now, &actor
-		return viewOf(stop, false), nil
+		return viewOf(stop, answered), nil
 	}
 	return stopView{}, fmt.Errorf("lift %s: %w", stop.ID, err)
 }

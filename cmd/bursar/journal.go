@@ -20,10 +20,10 @@ import (
 // read, and may run beside a Bursar that writes.
 func journalCommands() []command {
 	return []command{
-		{"inspect", "list the instances and segments of the journal and what they hold", inspectJournal},
-		{"verify", "check every segment of the journal; exit 1 if one is damaged", verifyJournal},
-		{"export", "write every event in the journal, and in its quarantine, as one JSON object a line", exportJournal},
-		{"repair", "replace damaged segments of dead processes by what can be read of them; the damaged ones go into quarantine", repairJournal},
+		{name: "inspect", summary: "list the instances and segments of the journal and what they hold", run: inspectJournal},
+		{name: "verify", summary: "check every segment of the journal; exit 1 if one is damaged", run: verifyJournal},
+		{name: "export", summary: "write every event in the journal, and in its quarantine, as one JSON object a line", run: exportJournal},
+		{name: "repair", summary: "replace damaged segments of dead processes by what can be read of them; the damaged ones go into quarantine", run: repairJournal},
 	}
 }
 

@@ -30,6 +30,11 @@ type command struct {
 	name    string
 	summary string
 	run     func(context.Context, *env, config.Config) error
+
+	// define is of a command with flags of its own: it defines them and
+	// returns what runs the command once they are parsed.
+	define func(*pflag.FlagSet) func(context.Context, *env, config.Config) error
+	args   int // arguments that it takes beside flags, at most
 }
 
 // env is what a command has of the world; tests bring their own.
@@ -41,13 +46,15 @@ type env struct {
 
 func commands() []command {
 	return []command{
-		{"serve", "run the proxy and the admin port (the default)", serve},
-		{"demo", "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", demo},
-		{"migrate", "bring the database's schema up to date, and exit", migrate},
-		{"reconcile", "compare days with OpenRouter's own figures: --from YYYY-MM-DD --to YYYY-MM-DD, else yesterday", nil},
-		{"journal", "inspect, verify, export or repair the journal; \"bursar journal help\" says more", nil},
-		{"healthcheck", "ask a running Bursar whether it is alive; exit 0 if it is", healthcheck},
-		{"version", "print the version", nil},
+		{name: "serve", summary: "run the proxy and the admin port (the default)", run: serve},
+		{name: "demo", summary: "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", run: demo},
+		{name: "stop", summary: "stop calls at once, on every replica: --reason TEXT [--scope campaign=ID] [--cut-streams] [--drill]", define: stopCommand},
+		{name: "resume", summary: "lift emergency stops: all of them, or the one that is named: bursar resume [id]", define: resumeCommand, args: 1},
+		{name: "migrate", summary: "bring the database's schema up to date, and exit", run: migrate},
+		{name: "reconcile", summary: "compare days with OpenRouter's own figures: --from YYYY-MM-DD --to YYYY-MM-DD, else yesterday", define: reconcileCommand},
+		{name: "journal", summary: "inspect, verify, export or repair the journal; \"bursar journal help\" says more"},
+		{name: "healthcheck", summary: "ask a running Bursar whether it is alive; exit 0 if it is", run: healthcheck},
+		{name: "version", summary: "print the version"},
 	}
 }
 
@@ -112,8 +119,8 @@ func (c command) execute(ctx context.Context, e *env, args []string) int {
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
 	config.Flags(flags)
-	if c.name == "reconcile" {
-		c.run = reconcileCommand(flags)
+	if c.define != nil {
+		c.run = c.define(flags)
 	}
 	err := flags.Parse(args)
 	switch {
@@ -123,8 +130,8 @@ func (c command) execute(ctx context.Context, e *env, args []string) int {
 	case err != nil:
 		fmt.Fprintf(e.stderr, "bursar %s: %v\nSee \"bursar %s --help\" for every setting.\n", c.name, err, c.name)
 		return exitUsage
-	case flags.NArg() > 0:
-		fmt.Fprintf(e.stderr, "bursar %s: %q is not a flag; settings are given as --name value\n", c.name, flags.Arg(0))
+	case flags.NArg() > c.args:
+		fmt.Fprintf(e.stderr, "bursar %s: %q is not a flag; settings are given as --name value\n", c.name, flags.Arg(c.args))
 		return exitUsage
 	}
 	cfg, err := config.Load(flags, e.environ, e.workdir)
@@ -160,7 +167,14 @@ and default. Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
 }
 
 func (c command) help(w io.Writer) {
-	fmt.Fprintf(w, "bursar %s: %s\n\nSettings come from flags, the environment, .env, bursar.yaml and defaults, in\nthis order. Each is shown as flag, environment variable, default and meaning.\n\n", c.name, c.summary)
+	fmt.Fprintf(w, "bursar %s: %s\n\n", c.name, c.summary)
+	if c.define != nil {
+		own := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+		own.SortFlags = false
+		c.define(own)
+		fmt.Fprintln(w, own.FlagUsages())
+	}
+	fmt.Fprint(w, "Settings come from flags, the environment, .env, bursar.yaml and defaults, in\nthis order. Each is shown as flag, environment variable, default and meaning.\n\n")
 	fmt.Fprintf(w, "  --config FILE\n      YAML file in place of ./bursar.yaml\n")
 	for _, key := range config.Keys() {
 		variable := key.Env
