@@ -14,6 +14,8 @@ const (
 	generationHeader = "X-Generation-Id"
 	requestIDHeader  = "X-Bursar-Request-Id"
 	verdictHeader    = "X-Bursar-Verdict"
+	modelHeader      = "X-Bursar-Model" // that a downgraded call was sent with
+	boundHeader      = "X-Bursar-Bound" // provider: OpenRouter was told prices to hold
 )
 
 // modifyResponse puts the meter on the answer. Nothing of it is changed but

@@ -31,6 +31,11 @@ type call struct {
 	request    requestBody
 	gathered   []byte // the whole request body, if it was there at once
 
+	ask        accounting.Ask // to the guard
+	inspection inspection
+	held       *heldBody // the request body, if the guard had to know it; may be nil
+	reserved   bool      // the guard waits to be told what became of the call
+
 	header     http.Header       // of the answer, once it is there
 	meter      *openrouter.Meter // nil: the answer is not metered
 	recorded   bool              // opened or identified was recorded, so closed must be
@@ -43,9 +48,15 @@ type call struct {
 	firstByte  time.Duration // request in to first byte out; 0: none
 
 	left       atomic.Bool // the client has gone
-	mu         sync.Mutex  // guards timer and hasHeaders
+	mu         sync.Mutex  // guards what follows
 	timer      *time.Timer // ends the reading on after the client has gone
 	hasHeaders bool        // the answer's headers have come
+	launched   bool        // it is about to be sent
+	cut        bool        // by an operator
+	models     []string    // that may answer it, as far as the guard had to know them
+
+	before, after *call // among the open calls; guarded by their shard
+	listed        bool  // it was among them
 }
 
 type callKey struct{}
@@ -78,17 +89,26 @@ func (c *call) holdKey(status int) {
 
 // open records that a billable call is about to go upstream, and reports
 // whether it may. Accounting trouble does not stop a call, unless the operator
-// wants that: what the later events say stands alone.
+// or a hard budget wants that: what the later events say stands alone.
 func (c *call) open() bool {
 	c.event.Kind = accounting.Opened
-	c.nameKey()
-	c.event.RequestedModel = c.request.model()
-	if c.record() || !c.handler.opts.RefuseUnrecorded {
+	c.event.RequestedModel = c.sentModel()
+	if c.record() || !c.handler.opts.RefuseUnrecorded && !c.holdsMoney() {
 		return true
 	}
 	c.recorded = false
+	c.release()
 	c.refuse(unrecorded)
 	return false
+}
+
+// sentModel is the model that OpenRouter is asked for, as far as it is known
+// yet.
+func (c *call) sentModel() string {
+	if d := c.event.Decision; d != nil && d.DowngradedTo != "" {
+		return d.DowngradedTo
+	}
+	return c.request.model()
 }
 
 // record reports whether the event was recorded.
@@ -119,13 +139,14 @@ func (c *call) finish() {
 		return
 	}
 	c.finished = true
-	defer c.release()
+	defer c.releaseMeter()
 	if !c.recorded && c.class.JobID == "" {
-		return // free
+		c.release()
+		return // free, or not sent
 	}
 	e := &c.event
 	e.Duration = c.handler.opts.Now().Sub(c.started)
-	if model := c.request.model(); model != "" {
+	if model := c.sentModel(); model != "" {
 		e.RequestedModel = model
 	}
 	e.Cancelled = c.left.Load() && !c.answerEnd
@@ -139,8 +160,12 @@ func (c *call) finish() {
 	case c.class.JobID != "":
 		c.finishPoll()
 	default:
+		if c.isCut() && !c.answerEnd {
+			e.Error = cutError
+		}
 		e.Kind = accounting.Closed
 		c.record()
+		c.settle()
 	}
 }
 
@@ -187,7 +212,7 @@ func (c *call) finishPoll() {
 	c.record()
 }
 
-func (c *call) release() {
+func (c *call) releaseMeter() {
 	if c.meter != nil {
 		c.meter.Release()
 		c.meter = nil
@@ -200,7 +225,7 @@ func (c *call) release() {
 func (c *call) clientLeft() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.left.Swap(true) {
+	if c.left.Swap(true) || c.timer != nil {
 		return
 	}
 	c.timer = time.AfterFunc(c.patience(), c.cancel)
@@ -212,6 +237,13 @@ func (c *call) answered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hasHeaders = true
+	if c.held != nil {
+		c.held.answered()
+	}
+	if c.cut {
+		c.cancel()
+		return
+	}
 	if c.timer != nil {
 		c.timer.Reset(c.patience())
 	}

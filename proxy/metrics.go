@@ -18,6 +18,7 @@ type metrics struct {
 	upstreamErrors *prometheus.CounterVec
 	recordErrors   prometheus.Counter
 	disconnects    prometheus.Counter
+	cuts           prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -41,9 +42,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "bursar_record_errors_total", Help: "Events that could not be recorded when they happened."}),
 		disconnects: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bursar_client_disconnects_total", Help: "Calls whose client left before the answer's end."}),
+		cuts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bursar_calls_cut_total", Help: "Calls in flight that an operator's stop has cut."}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.requests, m.inFlight, m.duration, m.firstByte, m.addedLatency, m.upstreamErrors, m.recordErrors, m.disconnects)
+		registerer.MustRegister(m.requests, m.inFlight, m.duration, m.firstByte, m.addedLatency, m.upstreamErrors, m.recordErrors, m.disconnects, m.cuts)
 	}
 	return m
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
 
 	"bursar/accounting"
 	"bursar/proxy/openrouter"
@@ -61,6 +62,14 @@ type Options struct {
 	// answered with 503 in place of being sent.
 	RefuseUnrecorded bool
 
+	Guard  Guard  // nil: there are no budgets
+	Bodies Bodies // of the calls that Guard asks about; nil: nothing is known of them
+	// FindBudget is for the words of a refusal; nil: none is found.
+	FindBudget    func(id string) (accounting.Budget, bool)
+	InspectBytes  int64         // a larger body is not read for the guard; default 8 MiB
+	InspectMemory int64         // for the bodies of all calls that were; default 32 times that
+	InspectWait   time.Duration // for a share of it; default 1 s
+
 	APIKey       string   // injected upstream in place of the client's; empty: the client's passes through
 	ClientTokens []string // what clients must present; empty: nothing
 
@@ -86,6 +95,8 @@ type Handler struct {
 	purposes map[string]bool
 	reverse  httputil.ReverseProxy
 	metrics  *metrics
+	calls    openCalls
+	memory   *semaphore.Weighted // for the bodies that the guard asks about
 }
 
 // New returns a Handler. It starts nothing.
@@ -99,6 +110,7 @@ func New(opts Options) (*Handler, error) {
 		tokens:   newTokenSet(opts.ClientTokens),
 		purposes: map[string]bool{},
 		metrics:  newMetrics(opts.Registerer),
+		memory:   semaphore.NewWeighted(max(opts.InspectMemory, opts.InspectBytes)),
 	}
 	for _, purpose := range opts.Purposes {
 		h.purposes[purpose] = true
@@ -140,19 +152,26 @@ func (o *Options) setDefaults() error {
 	default:
 		errs = append(errs, fmt.Errorf("proxy: disconnect %q: want %s or %s", o.Disconnect, DisconnectGrace, DisconnectDrain))
 	}
-	setDuration(&o.DisconnectGrace, time.Second)
-	setDuration(&o.IdentifyTimeout, 3*time.Second)
-	setDuration(&o.DrainTimeout, 10*time.Minute)
-	setDuration(&o.ClientStallTimeout, time.Minute)
+	setDefault(&o.DisconnectGrace, time.Second)
+	setDefault(&o.IdentifyTimeout, 3*time.Second)
+	setDefault(&o.DrainTimeout, 10*time.Minute)
+	setDefault(&o.ClientStallTimeout, time.Minute)
+	setDefault(&o.InspectBytes, 8<<20)
+	setDefault(&o.InspectMemory, 32*o.InspectBytes)
+	setDefault(&o.InspectWait, time.Second)
+	if o.FindBudget == nil {
+		o.FindBudget = func(string) (accounting.Budget, bool) { return accounting.Budget{}, false }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return errors.Join(errs...)
 }
 
-func setDuration(d *time.Duration, otherwise time.Duration) {
-	if *d == 0 {
-		*d = otherwise
+func setDefault[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
 	}
 }
 
@@ -208,14 +227,18 @@ func (h *Handler) forward(c *call, r *http.Request) {
 	stop := context.AfterFunc(client, c.clientLeft)
 	defer func() {
 		stop()
+		h.calls.remove(c)
 		c.finish() // no answer's Close did it: an upgraded connection, or a panic
+		if c.held != nil {
+			c.held.end()
+		}
 		c.stopTimer()
 		cancel()
 		c.writer.clearDeadline()
 		h.metrics.inFlight.Dec()
 		h.metrics.observe(c)
 	}()
-	if c.class.Billable && !c.open() {
+	if c.class.Billable && (!c.reserve(client, r) || !c.open()) {
 		return
 	}
 	h.reverse.ServeHTTP(&c.writer, r)

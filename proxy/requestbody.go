@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type requestBody struct {
 	mu       sync.Mutex
 	scanner  openrouter.RequestScanner
 	deadline time.Time // of the read under way; zero: none was set
+	stalled  bool      // the client did not send when it was due to
 }
 
 func (b *requestBody) model() string {
@@ -107,7 +110,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.extendDeadline()
 	n, err := b.source.Read(p)
 	b.scan(p[:n])
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.giveUp()
+	case err != nil:
 		b.clearDeadline()
 	}
 	return n, err
@@ -126,6 +132,23 @@ func (b *requestBody) extendDeadline() {
 		b.deadline = now.Add(b.stall)
 		_ = b.control.SetReadDeadline(b.deadline)
 	}
+}
+
+// giveUp leaves a deadline that has passed, so that the server does not wait for
+// the rest of the body either.
+func (b *requestBody) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deadline = time.Time{}
+	b.stalled = true
+}
+
+// isStalled reports whether the rest of the body is not waited for: what comes
+// on the connection after the answer is no request.
+func (b *requestBody) isStalled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stalled
 }
 
 // clearDeadline lets the server wait for the next request, and watch for the

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"bursar/accounting"
 )
 
 // responseWriter passes everything on. It marks what is ours on the answer,
@@ -29,11 +31,31 @@ func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
 // answer clears those that stand on the writer.
 func (w *responseWriter) own(header http.Header) {
 	header[requestIDHeader] = []string{w.call.event.ID.String()}
-	delete(header, verdictHeader)
-	if w.call.class.Billable && w.call.Context != nil {
-		header[verdictHeader] = []string{"allowed"}
+	for _, name := range [...]string{verdictHeader, modelHeader, boundHeader} {
+		delete(header, name)
+	}
+	if !w.call.class.Billable || w.call.Context == nil {
+		return
+	}
+	d := w.call.event.Decision
+	if d == nil {
+		header[verdictHeader] = verdictAllowed
+		return
+	}
+	header[verdictHeader] = []string{string(d.Verdict)}
+	if d.Verdict == accounting.VerdictBlocked {
+		return
+	}
+	if d.DowngradedTo != "" {
+		header[modelHeader] = []string{d.DowngradedTo}
+	}
+	if d.BoundBy == accounting.BoundProvider {
+		header[boundHeader] = []string{string(d.BoundBy)}
 	}
 }
+
+// verdictAllowed is shared by all answers: nobody adds to our headers.
+var verdictAllowed = []string{string(accounting.VerdictAllowed)}
 
 // Unwrap is for http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -52,6 +74,9 @@ func (w *responseWriter) WriteHeader(status int) {
 		header := w.ResponseWriter.Header()
 		if _, ok := header["Content-Type"]; !ok {
 			header["Content-Type"] = nil
+		}
+		if w.call.request.isStalled() {
+			header["Connection"] = []string{"close"}
 		}
 		w.status, w.wrote = status, true
 		w.headerAt = w.call.handler.opts.Now()
