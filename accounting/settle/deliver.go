@@ -80,7 +80,11 @@ func (s *Shipper) shipped(part []accounting.Event, shipment *accounting.Shipment
 	now := time.Now()
 	s.metrics.count(shipment)
 	done := s.keepOrphans(shipment.Orphans, part, now)
-	done = slices.Grow(done, len(part))
+	if len(done) == 0 && len(s.orphans.kept) == 0 {
+		done = part // as ever but for jobs; a copy of a full batch is large
+	} else {
+		done = s.appendAcknowledged(done, part)
+	}
 	pending := false
 	for i := range part {
 		e := &part[i]
@@ -89,7 +93,6 @@ func (s *Shipper) shipped(part []accounting.Event, shipment *accounting.Shipment
 		}
 		s.metrics.delay.Observe(max(0, now.Sub(ended(e)).Seconds()))
 		pending = pending || e.Status() == accounting.StatusPending
-		done = append(done, *e)
 	}
 	s.ack(done)
 	if s.opts.Posted != nil && len(shipment.Postings) > 0 {
@@ -98,6 +101,17 @@ func (s *Shipper) shipped(part []accounting.Event, shipment *accounting.Shipment
 	if s.opts.Pending != nil && pending {
 		s.opts.Pending()
 	}
+}
+
+// appendAcknowledged appends to done the events of part that are not kept for
+// another offer.
+func (s *Shipper) appendAcknowledged(done, part []accounting.Event) []accounting.Event {
+	for i := range part {
+		if !s.orphans.holds(part[i].ID) {
+			done = append(done, part[i])
+		}
+	}
+	return done
 }
 
 // keepOrphans keeps the polls of part that found no row, for another offer. It
@@ -137,15 +151,15 @@ func (s *Shipper) reject(e accounting.Event, cause error) {
 // fail for long, the oldest are let go: all it costs is that they are shipped
 // again after a restart, which changes nothing.
 func (s *Shipper) ack(done []accounting.Event) {
-	s.unacked = append(s.unacked, done...)
-	if len(s.unacked) == 0 {
+	if len(s.unacked) > 0 {
+		done = append(s.unacked, done...)
+	}
+	if len(done) == 0 {
 		return
 	}
-	if err := s.opts.Journal.Ack(s.unacked); err != nil {
+	if err := s.opts.Journal.Ack(done); err != nil {
 		s.acking.failed(err)
-		if most := 10 * s.opts.BatchSize; len(s.unacked) > most {
-			s.unacked = append(s.unacked[:0:0], s.unacked[len(s.unacked)-most:]...)
-		}
+		s.unacked = slices.Clone(done[max(0, len(done)-10*s.opts.BatchSize):])
 		return
 	}
 	s.acking.ended()

@@ -26,7 +26,11 @@ func (s *Shipper) gather(ctx context.Context) {
 	until, cancel := context.WithTimeout(ctx, max(pause, s.opts.FlushInterval-time.Since(s.gathered)))
 	defer cancel()
 	for len(batch) < s.opts.BatchSize {
-		batch = append(batch, s.next(until, s.opts.BatchSize-len(batch))...)
+		more := s.next(until, s.opts.BatchSize-len(batch))
+		if len(batch)+len(more) > cap(batch) {
+			batch = slices.Grow(batch, max(len(more), min(3*len(batch), s.opts.BatchSize-len(batch))))
+		}
+		batch = append(batch, more...)
 		// Not at once again, or a busy journal is read event by event.
 		if len(batch) >= s.opts.BatchSize || !sleep(until, pause) {
 			break
