@@ -138,3 +138,16 @@ var deliveryColumns = map[string]string{
 	"delivered_at": "When the channel took it.",
 	"error":        "What the last attempt met; null: nothing.",
 }
+
+var leaseColumns = map[string]string{
+	"replica":      "The replica: one life of one process.",
+	"budget_id":    "The budget.",
+	"each_value":   "Value of the budget's tag; empty: it is not divided.",
+	"period_start": "Start of the period of which it is.",
+	"currency":     "Of the amount.",
+	"held":         "Unspent, or reserved for calls that are not recorded yet.",
+	"updated_at":   "When it last changed.",
+	"seen_at":      "When the replica was last heard of; null: never.",
+	"ended_at":     "When it stopped, or its journal was settled; null: neither.",
+	"alive":        "It was heard of within the last seconds.",
+}

@@ -294,6 +294,7 @@ func describeBudgets(api huma.API) {
 		reflect.TypeFor[accounting.BudgetStatus]():  budgetStatusColumns,
 		reflect.TypeFor[accounting.DecisionRow]():   decisionColumns,
 		reflect.TypeFor[accounting.DecisionShare](): decisionShareColumns,
+		reflect.TypeFor[accounting.LeaseRow]():      leaseColumns,
 		reflect.TypeFor[accounting.StopReach]():     stopReachColumns,
 		reflect.TypeFor[accounting.Alert]():         alertColumns,
 		reflect.TypeFor[accounting.AlertDelivery](): deliveryColumns,

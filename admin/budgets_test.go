@@ -273,7 +273,7 @@ func TestRoutesOfBudgetsNeedTheTokenAndSomethingBehindThem(t *testing.T) {
 	h, bare := withBudgets(t, store), newHandler(t, &fakeUsage{}, nil)
 	for _, route := range []string{
 		"GET /api/budgets", "POST /api/budgets", "GET /api/budgets/status", "GET /api/budgets/q4", "PATCH /api/budgets/q4", "DELETE /api/budgets/q4",
-		"POST /api/budgets/leases/r/release", "GET /api/guard/decisions", "GET /api/guard/decisions/x", "GET /api/guard/explain/x",
+		"GET /api/budgets/leases", "POST /api/budgets/leases/r/release", "GET /api/guard/decisions", "GET /api/guard/decisions/x", "GET /api/guard/explain/x",
 		"PUT /api/guard/emergency-stop", "GET /api/guard/emergency-stop", "DELETE /api/guard/emergency-stop", "DELETE /api/guard/emergency-stop/x",
 		"GET /api/alerts", "POST /api/alerts/1/acknowledge", "POST /api/alerts/test",
 	} {

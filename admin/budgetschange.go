@@ -77,11 +77,11 @@ func (h *Handler) changeBudget(ctx context.Context, in *changeBudgetInput) (*bud
 	if err := problemIf(wrong); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	limited, cancel := context.WithTimeout(ctx, budgetWriteTimeout)
 	defer cancel()
 	before, err := h.budgets.Store.FindBudget(limited, in.ID)
 	if err != nil {
-		return nil, budgetProblem(in.ID, lateOr(ctx, limited, err))
+		return nil, budgetProblem(in.ID, uncounted(ctx, limited, err))
 	}
 	// The purposes that are configured may have changed since it was made:
 	// only those that are sent now are checked against them.
@@ -94,7 +94,7 @@ func (h *Handler) changeBudget(ctx context.Context, in *changeBudgetInput) (*bud
 	}
 	after, err := h.budgets.Store.ChangeBudget(limited, in.ID, change, actorOf(ctx), time.Now().UTC())
 	if err != nil {
-		return nil, budgetProblem(in.ID, lateOr(ctx, limited, err))
+		return nil, budgetProblem(in.ID, uncounted(ctx, limited, err))
 	}
 	return &budgetOutput{envelope[accounting.Budget]{Success: true, Data: tidy(after)}}, nil
 }
@@ -175,10 +175,10 @@ func (h *Handler) deleteBudget(ctx context.Context, in *deleteBudgetInput) (*del
 	if err := problemIf(checkReason(in.Reason, false)); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	limited, cancel := context.WithTimeout(ctx, budgetWriteTimeout)
 	defer cancel()
 	if err := h.budgets.Store.DeleteBudget(limited, in.ID, actorOf(ctx), in.Reason); err != nil {
-		return nil, budgetProblem(in.ID, lateOr(ctx, limited, err))
+		return nil, budgetProblem(in.ID, uncounted(ctx, limited, err))
 	}
 	return &deletedOutput{envelope[deletedBudget]{Success: true, Data: deletedBudget{ID: in.ID}}}, nil
 }

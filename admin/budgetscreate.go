@@ -16,8 +16,13 @@ import (
 // budgetsPath is where budgets are.
 const budgetsPath = "/api/budgets"
 
-// maxBudgetBytes bounds the body of a budget.
-const maxBudgetBytes = 32 << 10
+const (
+	// maxBudgetBytes bounds the body of a budget.
+	maxBudgetBytes = 32 << 10
+	// budgetWriteTimeout bounds a change, which may have to count the calls of
+	// a month, below the server's WriteTimeout so that it can be answered.
+	budgetWriteTimeout = 50 * time.Second
+)
 
 var createBudgetOperation = huma.Operation{
 	OperationID: "create-budget",
@@ -75,19 +80,28 @@ func (h *Handler) createBudget(ctx context.Context, in *createBudgetInput) (*cre
 	if err := problemIf(wrong); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	limited, cancel := context.WithTimeout(ctx, budgetWriteTimeout)
 	defer cancel()
 	made, err := h.budgets.Store.CreateBudget(limited, budget, actorOf(ctx))
 	if errors.Is(err, accounting.ErrBudgetExists) {
 		return nil, newProblem(http.StatusConflict, "There is, or was, a budget %s. Choose another id, or leave it out: it is made from the name.", shown(budget.ID))
 	}
 	if err != nil {
-		return nil, lateOr(ctx, limited, err)
+		return nil, uncounted(ctx, limited, err)
 	}
 	return &createdBudgetOutput{
 		Location: budgetsPath + "/" + made.ID,
 		Body:     envelope[accounting.Budget]{Success: true, Data: tidy(made)},
 	}, nil
+}
+
+// uncounted is err, or that the time limit was the reason.
+func uncounted(ctx, limited context.Context, err error) error {
+	if limited.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return newProblem(http.StatusServiceUnavailable, "The calls that count could not be summed up within %s, so that nothing was changed. "+
+		"Try again when less is going on; a budget with a shorter period, or of a campaign, has fewer calls to count.", budgetWriteTimeout)
 }
 
 // budget is the body as the domain knows it, and what is wrong with its scope.

@@ -18,6 +18,7 @@ type fakeBudgets struct {
 	statuses  []accounting.BudgetStatus
 	decisions []accounting.DecisionRow
 	alerts    []accounting.Alert
+	leases    []accounting.LeaseRow
 	cursor    string // the next one
 	err       error
 
@@ -176,6 +177,11 @@ func (f *fakeBudgets) AcknowledgeAlert(_ context.Context, id int64, actor string
 		return accounting.Alert{}, f.err
 	}
 	return accounting.Alert{}, accounting.ErrUnknownAlert
+}
+
+func (f *fakeBudgets) ListLeases(_ context.Context, budget string) ([]accounting.LeaseRow, error) {
+	f.asked = budget
+	return f.leases, f.err
 }
 
 func (f *fakeBudgets) ReleaseLease(_ context.Context, replica, actor, reason string) error {

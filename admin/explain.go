@@ -43,7 +43,7 @@ type explainedBudget struct {
 	Name        *string                  `json:"name" doc:"Name for people; null: the budget was deleted since." example:"Q4 outreach"`
 	EachValue   string                   `json:"each_value" doc:"Value of the budget's tag; empty: it is not divided." example:"lead-42"`
 	Verdict     accounting.BudgetVerdict `json:"verdict" enum:"allowed,warned,downgraded,blocked" doc:"What this budget alone would have done." example:"blocked"`
-	PeriodStart time.Time                `json:"period_start" doc:"Start of the period that the call counts in."`
+	PeriodStart *time.Time               `json:"period_start" doc:"Start of the period that the call counts in; null: it was refused before it came to that."`
 	ResetsAt    *time.Time               `json:"resets_at" doc:"When that period ends; null: never, or the budget was deleted since."`
 	Words       string                   `json:"words" doc:"What was left, what was reserved, and why the call passed or not."`
 }
@@ -104,7 +104,10 @@ func explain(id accounting.RequestID, row accounting.DecisionRow, budgets map[st
 		budget, known := budgets[share.BudgetID]
 		words := shareWords{row: &row, share: share, budget: budget, known: known}
 		part := explainedBudget{
-			BudgetID: share.BudgetID, EachValue: share.EachValue, Verdict: share.Verdict, PeriodStart: share.PeriodStart, Words: words.all(),
+			BudgetID: share.BudgetID, EachValue: share.EachValue, Verdict: share.Verdict, Words: words.all(),
+		}
+		if !share.PeriodStart.IsZero() {
+			part.PeriodStart = &share.PeriodStart
 		}
 		if known {
 			part.Name, part.ResetsAt = &budget.Name, words.resetsAt()

@@ -22,7 +22,7 @@ func TestARefusalIsExplainedWithWhatWasLeftAndWhatToDo(t *testing.T) {
 	require.Equal(t, "The call was refused with status 402 and not sent: the most that the call could cost did not fit into what a hard budget had left.", e.Summary)
 	require.Len(t, e.Budgets, 1)
 	require.Equal(t, "Budget Q4 outreach (q4), hard: 12.5 USD a month. "+
-		"When the call came, 12.1 USD was settled and 0.2 USD reserved for calls in flight, so 0.2 USD was left. "+
+		"When the call came, 12.1 USD was settled and 0.2 USD reserved, so 0.2 USD was left. "+
 		"The call could cost up to 0.300000000000001 USD, which did not fit: the call was refused.", e.Budgets[0].Words)
 	require.Equal(t, "2026-12-01T00:00:00Z", e.Budgets[0].ResetsAt.Format("2006-01-02T15:04:05Z07:00"))
 	require.Equal(t, "Send a call that can cost less (a lower max_tokens, a shorter prompt, a cheaper model), raise its limit (PATCH /api/budgets/q4), or wait until it resets at 2026-12-01T00:00:00Z.", e.WhatToDo)
@@ -37,15 +37,21 @@ func TestEveryBudgetThatAppliedIsExplained(t *testing.T) {
 	soft.ID, soft.Name, soft.Mode, soft.Currency, soft.Each, soft.Period = "soft", "Leads", accounting.ModeSoft, accounting.EUR, accounting.EachLead, accounting.PeriodTotal
 	row.Budgets = append(row.Budgets,
 		accounting.DecisionShare{BudgetID: "soft", EachValue: "l-1", Verdict: accounting.VerdictAllowed, Limit: money("1"), PeriodStart: accounting.TotalStart},
-		accounting.DecisionShare{BudgetID: "gone", Verdict: accounting.VerdictAllowed, Limit: money("3"), Settled: money("5")})
+		accounting.DecisionShare{BudgetID: "gone", Verdict: accounting.VerdictAllowed, Limit: money("3"), Settled: money("5"), PeriodStart: accounting.TotalStart})
 	e := explained(t, row, q4(), soft)
 	require.Equal(t, "The call was sent: every budget that applied had room for it.", e.Summary)
 	require.Empty(t, e.WhatToDo)
 	require.Contains(t, e.Budgets[0].Words, "The most that the call could cost, 0.1 USD, was reserved: the call passed.")
-	require.Equal(t, "Budget Leads (soft), soft: 1 EUR for l-1 in total. When the call came, 0 EUR was settled and 0 EUR reserved for calls in flight, so 1 EUR was left. The limit was not reached: the call passed.", e.Budgets[1].Words)
+	require.Equal(t, "Budget Leads (soft), soft: 1 EUR for l-1 in total. When the call came, 0 EUR was settled and 0 EUR reserved, so 1 EUR was left. The limit was not reached: the call passed.", e.Budgets[1].Words)
 	require.Nil(t, e.Budgets[1].ResetsAt)
-	require.Equal(t, "Budget gone, which was deleted since: 3, in its currency. When the call came, 5 was settled and 0 reserved for calls in flight, so 0 was left. The limit was not reached: the call passed.", e.Budgets[2].Words)
+	require.Equal(t, "Budget gone, which was deleted since: 3, in its currency. When the call came, 5 was settled and 0 reserved, so 0 was left. For it, the call was allowed.", e.Budgets[2].Words)
 	require.Nil(t, e.Budgets[2].Name)
+
+	soft.Mode = accounting.ModeAlert
+	row.Budgets[1].Settled, row.Budgets[0].Charge = money("9"), money("0")
+	e = explained(t, row, q4(), soft)
+	require.Contains(t, e.Budgets[0].Words, "Nothing had to be reserved: the call passed.")
+	require.Contains(t, e.Budgets[1].Words, "It only alerts: the call passed.")
 }
 
 func TestEveryReasonIsExplained(t *testing.T) {
@@ -57,7 +63,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		accounting.ReasonExceeded:      {accounting.VerdictBlocked, "had reached its limit", "essential purpose (reply_handling)", "Settled spend had reached the limit: the call was refused."},
 		accounting.ReasonNoBound:       {accounting.VerdictBlocked, "(plugins[0])", "docs/budgets.md", "Nothing bounds what the call may cost (plugins[0])"},
 		accounting.ReasonNoLease:       {accounting.VerdictBlocked, "the database granted none in time", "/api/budgets/leases", "granted nothing in time: the call was refused."},
-		accounting.ReasonNotLoaded:     {accounting.VerdictBlocked, "could not read yet", "Try again", "had not read its figures yet"},
+		accounting.ReasonNotLoaded:     {accounting.VerdictBlocked, "could not read yet what it needs to know", "Try again", "could not tell yet what of it there was"},
 		accounting.ReasonTagRequired:   {accounting.VerdictBlocked, "(plugins[0])", "BURSAR_TAGS_REQUIRED", "divided by a tag"},
 		accounting.ReasonEssential:     {accounting.VerdictWarned, "the call's purpose", "Raise its limit", "a call that names none is essential"},
 		accounting.ReasonEmergencyStop: {accounting.VerdictBlocked, "emergency stop (stop-1)", "", ""},
@@ -83,6 +89,34 @@ func TestEveryReasonIsExplained(t *testing.T) {
 			require.NotEmpty(t, e.WhatToDo, reason)
 		}
 	}
+}
+
+func TestWhatIsKeptForEssentialCallsIsExplained(t *testing.T) {
+	row, budget := refused(), q4()
+	row.Purpose, row.BoundUSD = ptr("testing"), usd("2.6")
+	row.Budgets[0].Settled, row.Budgets[0].Reserved = money("7.4"), money("0.1")
+	budget.EssentialShare, budget.EssentialPurposes = money("0.2"), []string{"reply_handling"}
+	require.Contains(t, explained(t, row, budget).Budgets[0].Words, "so 2.5 USD was left for calls that are not essential, which may use 10 USD of it. The call could cost up to 2.6 USD, which did not fit: the call was refused.")
+	row.Purpose = nil
+	words := explained(t, row, budget).Budgets[0].Words
+	require.Contains(t, words, "so 5 USD was left. The call could cost up to 2.6 USD, which did not fit, since other replicas held the rest for their calls: the call was refused.")
+}
+
+func TestACallThatWasRefusedBeforeItsPeriodWasKnownIsExplainedWithoutFigures(t *testing.T) {
+	row, budget := refused(), q4()
+	row.Reason, row.Field, row.BoundUSD = ptr(string(accounting.ReasonTagRequired)), ptr("X-Lead-ID"), nil
+	row.Budgets[0] = accounting.DecisionShare{BudgetID: "q4", Verdict: accounting.VerdictBlocked, Reason: accounting.ReasonTagRequired, Limit: money("12.5")}
+	e := explained(t, row, budget)
+	require.Equal(t, "Budget Q4 outreach (q4), hard: 12.5 USD a month. It is divided by a tag that the call did not have (X-Lead-ID): the call was refused.", e.Budgets[0].Words)
+	require.Nil(t, e.Budgets[0].PeriodStart)
+	require.Nil(t, e.Budgets[0].ResetsAt)
+	require.Contains(t, e.WhatToDo, "Send the header (X-Lead-ID)")
+}
+
+func TestACallThatPassedUndecidedIsExplained(t *testing.T) {
+	row := refused()
+	row.Verdict, row.Reason, row.Budgets = accounting.VerdictAllowed, ptr(string(accounting.ReasonNotLoaded)), nil
+	require.Equal(t, "The call was sent, although this replica could not read yet what it needs to know of budgets.", explained(t, row).Summary)
 }
 
 func TestADowngradeIsExplained(t *testing.T) {

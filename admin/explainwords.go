@@ -21,6 +21,10 @@ func summaryOf(row *accounting.DecisionRow, id accounting.RequestID) string {
 	case accounting.VerdictWarned:
 		s = "The call was sent, with a warning: " + reasonWords(row) + "."
 	default:
+		if row.Reason != nil {
+			s = "The call was sent, although " + reasonWords(row) + "."
+			break
+		}
 		s = "The call was sent: every budget that applied had room for it."
 	}
 	if row.Count > 1 {
@@ -52,7 +56,7 @@ func reasonWords(row *accounting.DecisionRow) string {
 	case accounting.ReasonNoLease:
 		return "a hard budget applies, this replica held too little money of it, and the database granted none in time"
 	case accounting.ReasonNotLoaded:
-		return "a budget applies whose figures this replica could not read yet"
+		return "this replica could not read yet what it needs to know of budgets"
 	case accounting.ReasonEssential:
 		return "a soft budget is used up, but the call's purpose is essential to it"
 	case accounting.ReasonTagRequired:
@@ -113,6 +117,9 @@ func (w *shareWords) amount(d decimal.Decimal) string {
 // all are the sentences about the budget: which it is, how it stood, and what
 // followed.
 func (w *shareWords) all() string {
+	if w.share.PeriodStart.IsZero() {
+		return w.which() + " " + w.outcome()
+	}
 	return strings.Join([]string{w.which(), w.standing(), w.outcome()}, " ")
 }
 
@@ -134,9 +141,31 @@ func (w *shareWords) which() string {
 
 // standing says what was left.
 func (w *shareWords) standing() string {
-	left := decimal.Max(w.share.Limit.Sub(w.share.Settled.Decimal).Sub(w.share.Reserved.Decimal), decimal.Zero)
-	return fmt.Sprintf("When the call came, %s was settled and %s reserved for calls in flight, so %s was left.",
-		w.amount(w.share.Settled.Decimal), w.amount(w.share.Reserved.Decimal), w.amount(left))
+	forWhom := ""
+	if w.split() {
+		forWhom = " for calls that are not essential, which may use " + w.amount(w.allowance()) + " of it"
+	}
+	return fmt.Sprintf("When the call came, %s was settled and %s reserved, so %s was left%s.",
+		w.amount(w.share.Settled.Decimal), w.amount(w.share.Reserved.Decimal), w.amount(w.left()), forWhom)
+}
+
+// split reports whether a part of the budget was not for this call, since that
+// is kept for essential ones.
+func (w *shareWords) split() bool {
+	return w.known && w.budget.Mode == accounting.ModeHard && w.budget.EssentialShare.IsPositive() && !w.budget.Essential(deref(w.row.Purpose))
+}
+
+// allowance is what of the limit the call could use.
+func (w *shareWords) allowance() decimal.Decimal {
+	if !w.split() {
+		return w.share.Limit.Decimal
+	}
+	return w.share.Limit.Mul(decimal.NewFromInt(1).Sub(w.budget.EssentialShare.Decimal))
+}
+
+// left is what of that was neither settled nor reserved.
+func (w *shareWords) left() decimal.Decimal {
+	return decimal.Max(w.allowance().Sub(w.share.Settled.Decimal).Sub(w.share.Reserved.Decimal), decimal.Zero)
 }
 
 // outcome says why the call passed or not.
@@ -145,22 +174,26 @@ func (w *shareWords) outcome() string {
 	case accounting.ReasonExceeded:
 		return "Settled spend had reached the limit" + w.consequence()
 	case accounting.ReasonNoRoom:
-		return "The call could cost up to " + w.bound() + ", which did not fit" + w.consequence()
+		return "The call could cost up to " + w.bound() + ", which did not fit" + w.elsewhere() + w.consequence()
 	case accounting.ReasonNoBound:
 		return "Nothing bounds what the call may cost" + inField(w.row) + ", and a hard budget reserves the worst case before a call is sent" + w.consequence()
 	case accounting.ReasonNoLease:
 		return "This replica held too little of it, and the database granted nothing in time" + w.consequence()
 	case accounting.ReasonNotLoaded:
-		return "This replica had not read its figures yet" + w.consequence()
+		return "This replica could not tell yet what of it there was" + w.consequence()
 	case accounting.ReasonEssential:
 		return "It was used up, but the purpose " + purposeOf(w.row) + " is essential to it: the call passed."
 	case accounting.ReasonTagRequired:
-		return "It is divided by a tag that the call had not" + inField(w.row) + w.consequence()
+		return "It is divided by a tag that the call did not have" + inField(w.row) + w.consequence()
 	}
 	switch {
 	case w.share.Charge.IsPositive() && w.share.Verdict != accounting.VerdictBlocked:
 		return "The most that the call could cost, " + w.amount(w.share.Charge.Decimal) + ", was reserved: the call passed."
-	case w.share.Verdict == accounting.VerdictAllowed:
+	case w.share.Verdict == accounting.VerdictAllowed && w.budget.Mode == accounting.ModeAlert:
+		return "It only alerts: the call passed."
+	case w.share.Verdict == accounting.VerdictAllowed && w.budget.Mode == accounting.ModeHard:
+		return "Nothing had to be reserved: the call passed."
+	case w.share.Verdict == accounting.VerdictAllowed && w.share.Settled.LessThan(w.share.Limit.Decimal):
 		return "The limit was not reached: the call passed."
 	}
 	return "For it, the call was " + string(w.share.Verdict) + "."
@@ -179,6 +212,14 @@ func (w *shareWords) consequence() string {
 	return ": the call passed."
 }
 
+// elsewhere says why a call did not fit into what seems to be left.
+func (w *shareWords) elsewhere() string {
+	if w.row.BoundUSD == nil || w.budget.Currency != accounting.USD || w.row.BoundUSD.GreaterThan(w.left()) {
+		return ""
+	}
+	return ", since other replicas held the rest for their calls"
+}
+
 // bound is the call's worst case.
 func (w *shareWords) bound() string {
 	if w.row.BoundUSD == nil {
@@ -194,8 +235,11 @@ func purposeOf(row *accounting.DecisionRow) string {
 	return *row.Purpose
 }
 
-// resetsAt is the end of the period; nil: it has none.
+// resetsAt is the end of the period; nil: it has none, or is not known.
 func (w *shareWords) resetsAt() *time.Time {
+	if w.share.PeriodStart.IsZero() {
+		return nil // the call was refused before it came to that
+	}
 	zone, err := accounting.LoadZone(w.budget.Timezone)
 	if err != nil {
 		return nil

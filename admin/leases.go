@@ -13,9 +13,25 @@ import (
 // Leases is the money of hard budgets that replicas hold. It is called
 // concurrently and must return when ctx ends.
 type Leases interface {
+	// ListLeases returns what replicas hold of a budget, or of all.
+	ListLeases(ctx context.Context, budget string) ([]accounting.LeaseRow, error)
 	// ReleaseLease takes back what a dead replica held, audited in the same
-	// transaction. What a living one holds is a [accounting.DecisionError].
+	// transaction. A replica that holds nothing is [accounting.ErrNoLease], one
+	// that lives is [accounting.ErrReplicaAlive].
 	ReleaseLease(ctx context.Context, replica, actor, reason string) error
+}
+
+var listLeasesOperation = huma.Operation{
+	OperationID: "list-leases",
+	Method:      http.MethodGet,
+	Path:        budgetsPath + "/leases",
+	Summary:     "Money of budgets in the hands of replicas",
+	Description: "What each replica holds of each hard budget: unspent, or reserved for calls that are not recorded yet. " +
+		"A replica that stops returns what it holds; that of a dead one returns when its journal is settled by the next Bursar with its data directory.",
+	Tags:                         []string{"budgets"},
+	Security:                     needsToken,
+	Errors:                       without(budgetErrors, http.StatusNotFound),
+	RejectUnknownQueryParameters: true, // a misspelt filter must not list everything
 }
 
 var releaseLeasesOperation = huma.Operation{
@@ -26,15 +42,44 @@ var releaseLeasesOperation = huma.Operation{
 	Description: "Returns the money that a replica holds of hard budgets, when its disk will not come back. " +
 		"Otherwise do nothing: the next Bursar with its data directory settles its journal and returns the money. " +
 		"Whoever releases it accepts the risk that calls of that replica, which nobody has recorded, were billed. " +
-		"409 if the replica lives. Audited.",
+		"404 if the replica holds nothing, 409 if it lives. Audited.",
 	Tags:         []string{"budgets"},
 	Security:     needsToken,
 	MaxBodyBytes: maxDecisionBytes,
-	Errors:       append([]int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge}, without(budgetErrors, http.StatusNotFound)...),
+	Errors:       append([]int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge}, budgetErrors...),
 }
 
 func (h *Handler) leaseRoutes(api huma.API) {
+	huma.Register(api, listLeasesOperation, operation(h.listLeases))
 	huma.Register(api, releaseLeasesOperation, operation(h.releaseLeases))
+}
+
+// leasesInput is the query of GET /api/budgets/leases.
+type leasesInput struct {
+	Budget string `query:"budget" maxLength:"100" doc:"Money of this budget only." example:"q4-outreach"`
+}
+
+// Resolve checks what no single parameter's schema can say.
+func (in *leasesInput) Resolve(ctx huma.Context) []error { return checkQueryOf(ctx) }
+
+type leasesOutput struct {
+	Body envelope[leaseList]
+}
+
+// leaseList is the data of GET /api/budgets/leases.
+type leaseList struct {
+	Leases []accounting.LeaseRow `json:"leases" nullable:"false" doc:"By budget, value, period and replica."`
+}
+
+// listLeases answers GET /api/budgets/leases.
+func (h *Handler) listLeases(ctx context.Context, in *leasesInput) (*leasesOutput, error) {
+	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	list, err := h.budgets.Store.ListLeases(limited, in.Budget)
+	if err != nil {
+		return nil, lateOr(ctx, limited, err)
+	}
+	return &leasesOutput{envelope[leaseList]{Success: true, Data: leaseList{Leases: orEmpty(list)}}}, nil
 }
 
 // releaseInput is the request of POST /api/budgets/leases/{replica}/release.
@@ -62,16 +107,18 @@ func (h *Handler) releaseLeases(ctx context.Context, in *releaseInput) (*release
 	limited, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	if err := h.budgets.Store.ReleaseLease(limited, in.Replica, actorOf(ctx), in.Body.Reason); err != nil {
-		return nil, releaseProblem(lateOr(ctx, limited, err))
+		return nil, releaseProblem(in.Replica, lateOr(ctx, limited, err))
 	}
 	return &releasedOutput{envelope[releasedLeases]{Success: true, Data: releasedLeases{Replica: in.Replica}}}, nil
 }
 
 // releaseProblem is what is told of the store's answer about a release.
-func releaseProblem(err error) error {
-	var refused *accounting.DecisionError
-	if errors.As(err, &refused) {
-		return newProblem(http.StatusConflict, "%s", refused.Reason)
+func releaseProblem(replica string, err error) error {
+	switch {
+	case errors.Is(err, accounting.ErrNoLease):
+		return newProblem(http.StatusNotFound, "No replica %s holds money of a budget. GET %s/leases lists those that do.", shown(replica), budgetsPath)
+	case errors.Is(err, accounting.ErrReplicaAlive):
+		return newProblem(http.StatusConflict, "The replica %s lives. Stop it: it then returns what it holds by itself.", shown(replica))
 	}
 	return err
 }

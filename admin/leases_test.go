@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,7 +22,26 @@ func TestLeasesOfADeadReplicaAreReleasedInTheNameOfWhoeverAsked(t *testing.T) {
 		problemIn(t, send(h, "POST", "/api/budgets/leases/r-1/release", body), http.StatusUnprocessableEntity)
 	}
 	require.Len(t, store.done, 1)
-	store.err = &accounting.DecisionError{Reason: "The replica r-1 lives."}
-	p := problemIn(t, send(h, "POST", "/api/budgets/leases/r-1/release", `{"reason":"x"}`), http.StatusConflict)
-	require.Equal(t, "The replica r-1 lives.", p.Detail)
+	for err, status := range map[error]int{accounting.ErrNoLease: http.StatusNotFound, accounting.ErrReplicaAlive: http.StatusConflict} {
+		store.err = fmt.Errorf("release leases of replica r-1: %w", err)
+		p := problemIn(t, send(h, "POST", "/api/budgets/leases/r-1/release", `{"reason":"x"}`), status)
+		require.Contains(t, p.Detail, "r-1")
+	}
+}
+
+func TestLeasesAreListed(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	store := &fakeBudgets{leases: []accounting.LeaseRow{{
+		Replica: "r-1", BudgetID: "q4", PeriodStart: at, Currency: accounting.EUR, Held: money("0.000000000000000001"), UpdatedAt: at, SeenAt: &at,
+	}}}
+	h := withBudgets(t, store)
+	require.JSONEq(t, `{"success":true,"data":{"leases":[{"replica":"r-1","budget_id":"q4","each_value":"","period_start":"2026-11-22T10:00:00Z","currency":"EUR",
+		"held":0.000000000000000001,"updated_at":"2026-11-22T10:00:00Z","seen_at":"2026-11-22T10:00:00Z","ended_at":null,"alive":false}]}}`,
+		bodyOf(t, get(h, "/api/budgets/leases?budget=q4")))
+	require.Equal(t, "q4", store.asked)
+	store.leases = nil
+	require.JSONEq(t, `{"success":true,"data":{"leases":[]}}`, bodyOf(t, get(h, "/api/budgets/leases")))
+	problemIn(t, get(h, "/api/budgets/leases?replica=r-1"), http.StatusUnprocessableEntity)
+	store.err = errAway
+	problemIn(t, get(h, "/api/budgets/leases"), http.StatusInternalServerError)
 }
