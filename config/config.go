@@ -23,6 +23,7 @@ type Config struct {
 	Shipper   Shipper   `mapstructure:"shipper" help:"The way from the journal to Postgres."`
 	Settle    Settle    `mapstructure:"settle" help:"Costs that the response did not hold, and their verification."`
 	Reconcile Reconcile `mapstructure:"reconcile" help:"Days and months against OpenRouter's own figures."`
+	Budgets   Budgets   `mapstructure:"budgets" help:"Limits on what calls may cost. Budgets themselves are made on the admin port."`
 	Tags      Tags      `mapstructure:"tags" help:"The headers that say whom a call was for."`
 	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`
 	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
@@ -119,10 +120,21 @@ type Reconcile struct {
 	CloseDay       int             `mapstructure:"close_day" default:"5" check:"close_day" help:"day on which the month before closes by itself if nothing of it is unverified; 0: months close by hand only"`
 }
 
+// Budgets is how calls are held to their budgets. See [Config.MonthlyAI].
+type Budgets struct {
+	MonthlyAI       string        `mapstructure:"monthly_ai" check:"amount" help:"EUR a month of the budget monthly-ai, which exists from the first start; empty: economics.cost_alert_threshold less the fixed costs"`
+	GrantWait       time.Duration `mapstructure:"grant_wait" default:"200ms" range:"positive" help:"the longest that a call of a hard budget waits for the database to grant money; then it is refused"`
+	InspectBytes    ByteSize      `mapstructure:"inspect_bytes" default:"8MiB" range:"positive" help:"the largest request body that is read for what the call may cost; hard budgets refuse larger ones"`
+	RefreshInterval time.Duration `mapstructure:"refresh_interval" default:"1s" range:"positive" help:"how often the spent amounts of budgets in use are read from the database"`
+	LeaseIdle       time.Duration `mapstructure:"lease_idle" default:"5s" range:"positive" help:"after which a replica gives money of a hard budget back that it does not use"`
+	MaxCached       int           `mapstructure:"max_cached" default:"100000" range:"positive" help:"counters in memory of budgets that are divided by lead, email or campaign"`
+}
+
 // Tags is how strictly tag headers are read.
 type Tags struct {
 	Strict   bool     `mapstructure:"strict" default:"false" help:"answer a bad tag with 400; false: record it as far as it can be read"`
 	Purposes []string `mapstructure:"purposes" check:"purposes" help:"purposes besides the eight that always exist"`
+	Required []string `mapstructure:"required" check:"divisors" help:"lead_id, email_id, campaign_id: a call without such a tag is refused by the budgets that are divided by it; otherwise it is outside of them"`
 }
 
 // Metrics bounds what Prometheus is given.

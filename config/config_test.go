@@ -96,6 +96,8 @@ func sample(k Key) string {
 		"settle.verify":         "false",
 		"reconcile.enabled":     "false",
 		"journal.segment_bytes": "3MiB",
+		"budgets.monthly_ai":    "12.5",
+		"tags.required":         "lead_id,email_id",
 	}[k.Name]; ok {
 		return s
 	}

@@ -77,6 +77,8 @@ var checks = map[string]func(any) error{
 	"key32":    func(v any) error { return checkSealingKey(v.(Secret)) },
 	"purposes": func(v any) error { return checkPurposes(v.([]string)) },
 	"nonempty": func(v any) error { return checkNotEmpty(v.(string)) },
+	"amount":   func(v any) error { return checkAmount(v.(string)) },
+	"divisors": func(v any) error { return checkDivisors(v.([]string)) },
 
 	"divides_day": func(v any) error { return checkDividesDay(v.(time.Duration)) },
 	"close_day":   func(v any) error { return checkCloseDay(v.(int)) },
