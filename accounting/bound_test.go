@@ -242,6 +242,9 @@ func TestACatalogIsNotChangedByWhatFollowsIt(t *testing.T) {
 	assert.Equal(t, "b/m", second.Model("b/m:floor").Slug)
 	assert.Nil(t, second.Model("b/m:free"))
 	assert.Nil(t, (*Catalog)(nil).Model("a/m"))
+	assert.Nil(t, (*Catalog)(nil).Listed("a/m"))
+	assert.Equal(t, "a/m", second.Listed("a/m").Slug)
+	assert.Nil(t, second.Listed("a/m-2026"), "that is not a slug")
 	var slugs []string
 	for m := range second.Models() {
 		slugs = append(slugs, m.Slug)

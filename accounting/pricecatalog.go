@@ -82,6 +82,15 @@ func (c *Catalog) Model(name string) *Model {
 	return &l.model
 }
 
+// Listed is the model of exactly this slug, nil if there is none. It must not
+// be changed.
+func (c *Catalog) Listed(slug string) *Model {
+	if c == nil || c.bySlug[slug] == nil {
+		return nil
+	}
+	return &c.bySlug[slug].model
+}
+
 // Models lists the models in the order of their slugs.
 func (c *Catalog) Models() iter.Seq[*Model] {
 	return func(yield func(*Model) bool) {
