@@ -24,6 +24,8 @@ type Config struct {
 	Settle    Settle    `mapstructure:"settle" help:"Costs that the response did not hold, and their verification."`
 	Reconcile Reconcile `mapstructure:"reconcile" help:"Days and months against OpenRouter's own figures."`
 	Budgets   Budgets   `mapstructure:"budgets" help:"Limits on what calls may cost. Budgets themselves are made on the admin port."`
+	Alerts    Alerts    `mapstructure:"alerts" help:"Where alerts go."`
+	Spike     Spike     `mapstructure:"spike" help:"The brake on campaigns that suddenly spend far more than they use to."`
 	Tags      Tags      `mapstructure:"tags" help:"The headers that say whom a call was for."`
 	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`
 	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
@@ -107,6 +109,7 @@ type Settle struct {
 	MaxBackoff    time.Duration `mapstructure:"max_backoff" default:"1h" range:"positive" help:"the longest pause between two lookups of one call"`
 	GiveUpAfter   time.Duration `mapstructure:"give_up_after" default:"168h" range:"positive" help:"a call not published for this long is left to the operator as unresolved"`
 	Workers       int           `mapstructure:"workers" default:"8" range:"positive" help:"lookups at the same time"`
+	EstimateAfter time.Duration `mapstructure:"estimate_after" default:"1h" range:"positive" help:"a call whose cost is still not known after this long gets an estimate, which budgets count until the cost is known"`
 }
 
 // Reconcile is the comparison of days with OpenRouter's own figures, and the

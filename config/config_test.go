@@ -90,6 +90,8 @@ func sample(k Key) string {
 		"proxy.disconnect":      "drain",
 		"journal.sync":          "wait",
 		"journal.when_full":     "refuse",
+		"alerts.min_severity":   "warning",
+		"spike.action":          "hold",
 		"log.level":             "debug",
 		"log.format":            "json",
 		"settle.enabled":        "false",
