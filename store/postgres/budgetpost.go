@@ -63,11 +63,13 @@ func postPeriods(ctx context.Context, tx pgx.Tx, d *budgetDeltas, keys []periodK
 		settled[i], reserved[i], estimated[i] = p.settled, p.reserved, p.estimated
 	}
 	budgets, eaches, starts := periodArrays(keys)
+	// A step down meets a row that exists; but what would be inserted must pass
+	// the CHECKs all the same, so it is no less than 0.
 	rows, err := tx.Query(ctx, `-- name: budget_periods_post
 		INSERT INTO budget_periods AS p (
 			budget_id, each_value, period_start, limit_amount, settled, reserved, estimated,
 			granted, overshoot, ceiling, updated_at)
-		SELECT d.*, least(settled + reserved, limit_amount), greatest(settled + reserved - limit_amount, 0), limit_amount, clock_timestamp()
+		SELECT d.*, greatest(least(settled + reserved, limit_amount), 0), greatest(settled + reserved - limit_amount, 0), limit_amount, clock_timestamp()
 		FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
 			AS d (budget_id, each_value, period_start, limit_amount, settled, reserved, estimated)
 		ON CONFLICT (budget_id, each_value, period_start) DO UPDATE SET

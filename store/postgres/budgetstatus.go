@@ -147,7 +147,8 @@ func (b *booked) state(used decimal.Decimal, now time.Time) string {
 
 const (
 	burnWindow   = 24 * time.Hour
-	minBurn      = time.Hour // less says nothing about the next hours
+	minBurn      = time.Hour                  // less says nothing about the next hours
+	maxRest      = 100 * 365 * 24 * time.Hour // beyond it nobody plans
 	burnDecimals = 10
 )
 
@@ -170,18 +171,17 @@ func (s *Store) burn(ctx context.Context, b *booked, status *accounting.BudgetSt
 	if b.Currency == accounting.EUR {
 		spent = spent.Mul(s.opts.USDToEURRate)
 	}
-	hour := decimal.NewFromInt(int64(time.Hour))
-	rate := spent.Mul(hour).DivRound(decimal.NewFromInt(int64(now.Sub(from))), burnDecimals)
-	status.BurnRate = &accounting.Amount{Decimal: rate}
+	elapsed := decimal.NewFromInt(int64(now.Sub(from)))
+	status.BurnRate = &accounting.Amount{Decimal: spent.Mul(decimal.NewFromInt(int64(time.Hour))).DivRound(elapsed, burnDecimals)}
 	left := b.Limit.Sub(status.Settled.Decimal)
-	if !rate.IsPositive() || !left.IsPositive() {
+	if !spent.IsPositive() || !left.IsPositive() {
 		return nil
 	}
-	hours := left.DivRound(rate, burnDecimals)
-	if hours.GreaterThan(decimal.NewFromInt(24 * 365 * 100)) {
+	rest := left.Mul(elapsed).DivRound(spent, 0)
+	if rest.GreaterThan(decimal.NewFromInt(int64(maxRest))) {
 		return nil
 	}
-	out := now.Add(time.Duration(hours.Mul(hour).IntPart())).UTC().Truncate(time.Second)
+	out := now.Add(time.Duration(rest.IntPart())).UTC().Truncate(time.Second)
 	if status.ResetsAt == nil || out.Before(*status.ResetsAt) {
 		status.RunsOutAt = &out
 	}
