@@ -19,7 +19,7 @@ func TestChaosKillNineOfBursarLosesNothing(t *testing.T) {
 	onlyInFull(t, "TestKillNineInTheMiddleOfStreamsLosesNothing")
 	t.Parallel()
 	c := newChaos(t, postgrestest.New(t))
-	b := c.addBursar()
+	b := c.addBursar("BURSAR_JOURNAL_SEGMENT_BYTES=8MiB") // the default, for once
 	c.startTraffic()
 	for range c.rounds(5) {
 		c.pause(100, 700)
