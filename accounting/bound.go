@@ -89,8 +89,8 @@ func Bound(f *RequestFacts, c *Catalog, endpoint string) (decimal.Decimal, error
 		usd, problem := f.boundOf(name, c)
 		if problem != nil {
 			problem.Endpoint = endpoint
-			if problem.Field == "model" && i >= 0 {
-				problem.Field = fmt.Sprintf("models[%d]", i)
+			if problem.Path == "model" && i >= 0 {
+				problem.Path = fmt.Sprintf("models[%d]", i)
 			}
 			return decimal.Decimal{}, problem
 		}
@@ -106,11 +106,8 @@ func (f *RequestFacts) boundOf(name string, c *Catalog) (decimal.Decimal, *Unbou
 	if problem := namesNoModel(name); problem != nil {
 		return decimal.Decimal{}, problem
 	}
-	l := c.find(name)
-	if base, variant := BaseModel(name); l == nil && (variant == "floor" || variant == "exacto") {
-		l = c.find(base)
-	}
-	if l == nil || len(l.caps) == 0 {
+	l := c.offersOf(name)
+	if l == nil {
 		return decimal.Decimal{}, &UnboundedError{UnknownModel: name, Unbounded: Unbounded{
 			"model", fmt.Sprintf("is %q, whose prices are not known here", name),
 			"check the name, or try again in a few seconds, when its price list may have come"}}
@@ -138,6 +135,19 @@ func (f *RequestFacts) boundOf(name string, c *Catalog) (decimal.Decimal, *Unbou
 		most = decimal.Max(most, usd)
 	}
 	return most, nil
+}
+
+// offersOf finds the model that serves a request for name, nil unless its
+// endpoints are known.
+func (c *Catalog) offersOf(name string) *listing {
+	l := c.find(name)
+	if base, variant := BaseModel(name); l == nil && (variant == "floor" || variant == "exacto") {
+		l = c.find(base)
+	}
+	if l == nil || len(l.caps) == 0 {
+		return nil
+	}
+	return l
 }
 
 // boundAt is the bound if the model's endpoint i serves.

@@ -45,7 +45,7 @@ func requireUnbounded(t *testing.T, f *RequestFacts, c *Catalog, field string) *
 	_, err := Bound(f, c, "chat/completions")
 	var problem *UnboundedError
 	require.ErrorAs(t, err, &problem)
-	require.Equal(t, field, problem.Field, err)
+	require.Equal(t, field, problem.Field(), err)
 	return problem
 }
 

@@ -1,6 +1,10 @@
 package accounting
 
-import "github.com/shopspring/decimal"
+import (
+	"strings"
+
+	"github.com/shopspring/decimal"
+)
 
 // RequestFacts is what the body of a request says that bounds its price. It
 // holds names and counts, never text of a prompt.
@@ -35,6 +39,26 @@ type RequestFacts struct {
 	Units bool
 
 	Unbounded []Unbounded // what has no bound, in the order of the body
+
+	// AnyModel: another model than those named may serve, by a preset, or
+	// because their names could not be read.
+	AnyModel bool
+}
+
+// Models are the model that is asked for and its fallbacks. anyModel: one may
+// serve that nobody can name beforehand.
+func (f *RequestFacts) Models() (models []string, anyModel bool) {
+	models = make([]string, 0, 1+len(f.Fallbacks))
+	if f.Model != "" {
+		models = append(models, f.Model)
+	}
+	models = append(models, f.Fallbacks...)
+	anyModel = f.AnyModel || len(models) == 0
+	for _, name := range models {
+		base, _ := BaseModel(name)
+		anyModel = anyModel || isRouter(base) || strings.Contains(name, "@")
+	}
+	return models, anyModel
 }
 
 // ProviderFacts are the members of "provider" that say which endpoints a
@@ -56,7 +80,7 @@ func (p *ProviderFacts) restricts() bool {
 
 // Unbounded is something in a request whose price has no bound.
 type Unbounded struct {
-	Field  string // where it stands in the body, e.g. messages[3].content[1].image_url
+	Path   string // where it stands in the body, e.g. messages[3].content[1].image_url
 	Reason string // what follows "… " in a sentence: "is a URL, and …"
 	Remedy string // what the developer can do: "send the image inline …"
 }
@@ -73,12 +97,16 @@ type UnboundedError struct {
 
 // Error is a sentence with the field, the reason and the way out.
 func (e *UnboundedError) Error() string {
-	text := "the price of this call has no upper bound: " + e.Field + " " + e.Reason
+	text := "the price of this call has no upper bound: "
 	if e.Endpoint != "" {
-		text = "the price of this " + e.Endpoint + " call has no upper bound: " + e.Field + " " + e.Reason
+		text = "the price of this " + e.Endpoint + " call has no upper bound: "
 	}
+	text += e.Path + " " + e.Reason
 	if e.Remedy != "" {
 		text += "; " + e.Remedy
 	}
 	return text
 }
+
+// Field is the place in the body, as decisions name it.
+func (e *UnboundedError) Field() string { return e.Path }

@@ -101,7 +101,7 @@ func (r *factsReader) unbounded(member, reason, remedy string) {
 		}
 		field = append(field, member...)
 	}
-	r.facts.Unbounded = append(r.facts.Unbounded, accounting.Unbounded{Field: string(field), Reason: reason, Remedy: remedy})
+	r.facts.Unbounded = append(r.facts.Unbounded, accounting.Unbounded{Path: string(field), Reason: reason, Remedy: remedy})
 }
 
 func (r *factsReader) twice(member string) {
@@ -118,6 +118,7 @@ func (r *factsReader) request() {
 		}
 		m := &requestReaders[i]
 		if r.seen&(1<<i) != 0 {
+			r.facts.AnyModel = r.facts.AnyModel || m.name == "model" || m.name == "models" || m.name == "fallbacks"
 			r.twice(m.name)
 		}
 		r.seen |= 1 << i

@@ -24,7 +24,7 @@ func readFacts(t testing.TB, name, body string) accounting.RequestFacts {
 func fields(f *accounting.RequestFacts) []string {
 	var list []string
 	for _, u := range f.Unbounded {
-		list = append(list, u.Field)
+		list = append(list, u.Path)
 	}
 	return list
 }
@@ -132,9 +132,24 @@ func TestWhatHasNoBoundIsNamedByItsPlace(t *testing.T) {
 		assert.Equal(t, c.want, fields(&f), c.body)
 		for _, u := range f.Unbounded {
 			assert.NotEmpty(t, u.Reason)
-			assert.NotEmpty(t, u.Remedy, u.Field)
+			assert.NotEmpty(t, u.Remedy, u.Path)
 		}
 	}
+}
+
+func TestAnotherModelMayServeWhereNamesAreNotAll(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"model":"a/m","models":["a/n"]}`: false, `{"models":["a/n"]}`: false, `{}`: true, `{"model":null}`: true,
+		`{"model":"a/m","model":"a/n"}`: true, `{"model":"a/m","preset":"p"}`: true, `{"model":5}`: true, `{"model":"a/m","models":"a"}`: true,
+		`{"model":"openrouter/auto"}`: true, `{"model":"a/m","models":["b@preset/p"]}`: true, `{"model":"a/m","models":[5]}`: true,
+	} {
+		f := readFacts(t, "chat/completions", body)
+		_, anyModel := f.Models()
+		assert.Equal(t, want, anyModel, body)
+	}
+	f := readFacts(t, "chat/completions", `{"model":"a/m","models":["a/n","a/o"]}`)
+	models, _ := f.Models()
+	assert.Equal(t, []string{"a/m", "a/n", "a/o"}, models)
 }
 
 func TestALimitCountsOnlyWhereTheEndpointHonoursIt(t *testing.T) {
@@ -209,7 +224,7 @@ func TestHostileBodiesNameFewProblems(t *testing.T) {
 	deep := strings.Repeat(`[{"content":`, 60) + `[{"image_url":"x"}]` + strings.Repeat(`}]`, 60)
 	f = readFacts(t, "chat/completions", `{"messages":`+deep+`}`)
 	require.Len(t, f.Unbounded, 1)
-	assert.Contains(t, f.Unbounded[0].Field, "….image_url")
+	assert.Contains(t, f.Unbounded[0].Path, "….image_url")
 	f = readFacts(t, "chat/completions", `{"provider":{"only":["a",5],"ignore":"b"},"models":["`+strings.Repeat(`a","`, 100)+`"]}`)
 	assert.Empty(t, f.Provider.Only, "a list that cannot be read restricts nothing")
 	assert.Len(t, f.Fallbacks, maxNames)

@@ -39,7 +39,7 @@ var requestReaders = [...]requestReader{
 	{"modalities", (*factsReader).readModalities},
 	{"audio", costsMore("asks for speech, which has no limit in tokens", "ask for text alone")},
 	{"image_config", costsMore("asks for images, which have no limit in tokens", "ask for text alone")},
-	{"preset", costsMore("names a preset, whose contents are not known here", "send what it stands for")},
+	{"preset", (*factsReader).readPreset},
 	{"web_search_options", costsMore("lets the model search the web as often as it likes", "leave it out")},
 	{"prediction", costsMore("is billed as completion where the model writes something else", "leave it out")},
 	{"previous_response_id", costsMore("adds an earlier conversation, whose length is not known here", "send the conversation itself")},
@@ -71,9 +71,17 @@ func costsMore(reason, remedy string) func(*factsReader, string) {
 	}
 }
 
+// readPreset: a preset may name models.
+func (r *factsReader) readPreset(name string) {
+	r.skip()
+	r.facts.AnyModel = true
+	r.unbounded(name, "names a preset, whose contents are not known here", "send what it stands for")
+}
+
 func (r *factsReader) readModel(name string) {
 	model, ok := r.text()
 	if !ok || len(model) > maxName {
+		r.facts.AnyModel = true
 		r.unbounded(name, "is not the name of a model", "name one")
 		return
 	}
@@ -85,6 +93,7 @@ func (r *factsReader) readModel(name string) {
 func (r *factsReader) readModels(name string) {
 	if r.peek() != '[' {
 		r.skip()
+		r.facts.AnyModel = true
 		r.unbounded(name, "is not a list of models", "send a list")
 		return
 	}
@@ -96,6 +105,7 @@ func (r *factsReader) readModels(name string) {
 		i++
 		model, ok := r.fallback()
 		if !ok || len(model) == 0 || len(model) > maxName || len(r.facts.Fallbacks) >= maxNames {
+			r.facts.AnyModel = true
 			r.unbounded("", "is not the plain name of a model", "send names alone")
 			continue
 		}
