@@ -118,6 +118,9 @@ func checkBudgets(ctx context.Context, tx pgx.Tx) ([]RollupDifference, error) {
 	var differences []RollupDifference
 	for key, p := range d.periods {
 		r := recorded[key]
+		if r == nil {
+			r = new(period) // of which nothing was spent, so far
+		}
 		for _, f := range []RollupDifference{
 			{Figure: "settled", Recorded: r.Settled, Recomputed: p.settled},
 			{Figure: "reserved", Recorded: r.Reserved, Recomputed: p.reserved},
