@@ -89,8 +89,8 @@ func Bound(f *RequestFacts, c *Catalog, endpoint string) (decimal.Decimal, error
 		usd, problem := f.boundOf(name, c)
 		if problem != nil {
 			problem.Endpoint = endpoint
-			if problem.Path == "model" && i >= 0 {
-				problem.Path = fmt.Sprintf("models[%d]", i)
+			if problem.Field == "model" && i >= 0 {
+				problem.Field = fmt.Sprintf("models[%d]", i)
 			}
 			return decimal.Decimal{}, problem
 		}
@@ -141,7 +141,7 @@ func (f *RequestFacts) boundOf(name string, c *Catalog) (decimal.Decimal, *Unbou
 // endpoints are known.
 func (c *Catalog) offersOf(name string) *listing {
 	l := c.find(name)
-	if base, variant := BaseModel(name); l == nil && (variant == "floor" || variant == "exacto") {
+	if base, variant := baseModel(name); l == nil && sortsOnly(variant) {
 		l = c.find(base)
 	}
 	if l == nil || len(l.caps) == 0 {
@@ -259,7 +259,7 @@ func (l *listing) unbounded(i int, field, reason, remedy string) *UnboundedError
 func namesNoModel(name string) *UnboundedError {
 	var reason string
 	remedy := "name the model itself"
-	base, variant := BaseModel(name)
+	base, variant := baseModel(name)
 	switch {
 	case strings.Contains(name, "@"):
 		reason = "uses a preset, whose contents are not known here"

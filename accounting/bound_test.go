@@ -45,7 +45,7 @@ func requireUnbounded(t *testing.T, f *RequestFacts, c *Catalog, field string) *
 	_, err := Bound(f, c, "chat/completions")
 	var problem *UnboundedError
 	require.ErrorAs(t, err, &problem)
-	require.Equal(t, field, problem.Field(), err)
+	require.Equal(t, field, problem.Field, err)
 	return problem
 }
 
@@ -241,6 +241,7 @@ func TestACatalogIsNotChangedByWhatFollowsIt(t *testing.T) {
 	assert.Nil(t, first.Model("b/m"))
 	assert.Equal(t, "b/m", second.Model("b/m:floor").Slug)
 	assert.Nil(t, second.Model("b/m:free"))
+	assert.Nil(t, second.Model("b/m:thinking"), "a model of its own")
 	assert.Nil(t, (*Catalog)(nil).Model("a/m"))
 	assert.Nil(t, (*Catalog)(nil).Listed("a/m"))
 	assert.Equal(t, "a/m", second.Listed("a/m").Slug)

@@ -55,7 +55,7 @@ func (f *RequestFacts) Models() (models []string, anyModel bool) {
 	models = append(models, f.Fallbacks...)
 	anyModel = f.AnyModel || len(models) == 0
 	for _, name := range models {
-		base, _ := BaseModel(name)
+		base, _ := baseModel(name)
 		anyModel = anyModel || isRouter(base) || strings.Contains(name, "@")
 	}
 	return models, anyModel
@@ -80,7 +80,7 @@ func (p *ProviderFacts) restricts() bool {
 
 // Unbounded is something in a request whose price has no bound.
 type Unbounded struct {
-	Path   string // where it stands in the body, e.g. messages[3].content[1].image_url
+	Field  string // where it stands in the body, e.g. messages[3].content[1].image_url
 	Reason string // what follows "… " in a sentence: "is a URL, and …"
 	Remedy string // what the developer can do: "send the image inline …"
 }
@@ -101,12 +101,9 @@ func (e *UnboundedError) Error() string {
 	if e.Endpoint != "" {
 		text = "the price of this " + e.Endpoint + " call has no upper bound: "
 	}
-	text += e.Path + " " + e.Reason
+	text += e.Field + " " + e.Reason
 	if e.Remedy != "" {
 		text += "; " + e.Remedy
 	}
 	return text
 }
-
-// Field is the place in the body, as decisions name it.
-func (e *UnboundedError) Field() string { return e.Path }

@@ -8,12 +8,13 @@ import "github.com/shopspring/decimal"
 type PriceLimits struct {
 	Prompt     decimal.Decimal // USD for a million prompt tokens, without cache and long context
 	Completion decimal.Decimal // USD for a million completion tokens
-	MaxTokens  int64           // completion tokens of an answer; 0: no endpoint lists a limit
+	MaxTokens  int64           // completion tokens of an answer, for a request that sets no limit; 0: none
 }
 
-// LimitsOf are the highest listed prices, and the highest limit, of the
-// endpoints that the request permits, over its model and fallbacks. It reports
-// false where the prices of one of them are not known.
+// LimitsOf are the highest listed prices, and the lowest limit, of the
+// endpoints that the request permits, over its model and fallbacks: OpenRouter
+// sends a call only where an answer of max_tokens fits, and none of them should
+// be left out. It reports false where the prices of one are not known.
 func LimitsOf(f *RequestFacts, c *Catalog) (PriceLimits, bool) {
 	var limits PriceLimits
 	models, anyModel := f.Models()
@@ -39,7 +40,9 @@ func LimitsOf(f *RequestFacts, c *Catalog) (PriceLimits, bool) {
 			rates := &l.model.Endpoints[i].Prices.Rates
 			limits.Prompt = decimal.Max(limits.Prompt, rates[PricePrompt].Value)
 			limits.Completion = decimal.Max(limits.Completion, rates[PriceCompletion].Value)
-			limits.MaxTokens = max(limits.MaxTokens, l.caps[i].completion)
+			if most := l.caps[i].completion; most > 0 && (limits.MaxTokens == 0 || most < limits.MaxTokens) {
+				limits.MaxTokens = most
+			}
 		}
 	}
 	limits.Prompt, limits.Completion = limits.Prompt.Shift(6), limits.Completion.Shift(6)

@@ -8,7 +8,9 @@ import (
 )
 
 func TestLimitsAreTheHighestThatTheRequestPermits(t *testing.T) {
-	c := catalogOf(textOffer("P", "p", "0.00000025", "0.000001"), textOffer("Q", "q", "0.0000001", "0.000004"), textOffer("R", "r", "1", "1")).
+	long := textOffer("Q", "q", "0.0000001", "0.000004")
+	long.MaxCompletionTokens = Some(int64(900))
+	c := catalogOf(textOffer("P", "p", "0.00000025", "0.000001"), long, textOffer("R", "r", "1", "1")).
 		With(Model{Slug: "a/n", Endpoints: []Endpoint{textOffer("P", "p", "0.000003", "0")}})
 	f := plain()
 	f.Provider.Ignore = []string{"r"}

@@ -67,13 +67,12 @@ func (c *Catalog) find(name string) *listing {
 	return l
 }
 
-// Model is the model that serves a request for name, a slug with or without
-// the variant, a canonical slug or an alias; nil if none is listed. The model
-// belongs to the catalog and must not be changed. ":free" is never served by
-// the model that costs money.
+// Model is the model that serves a request for name: a slug, a canonical slug
+// or an alias, also with a variant that only sorts providers; nil if none is
+// listed. The model belongs to the catalog and must not be changed.
 func (c *Catalog) Model(name string) *Model {
 	l := c.find(name)
-	if base, variant := BaseModel(name); l == nil && variant != "" && variant != "free" {
+	if base, variant := baseModel(name); l == nil && sortsOnly(variant) {
 		l = c.find(base)
 	}
 	if l == nil {

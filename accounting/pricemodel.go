@@ -34,11 +34,31 @@ type Model struct {
 	FetchedAt time.Time // of Endpoints; zero: never
 }
 
-// BaseModel takes the variant off a model's name: "a/b:nitro" is "a/b" and
+// baseModel takes the variant off a model's name: "a/b:nitro" is "a/b" and
 // "nitro". A name without one is its own base.
-func BaseModel(name string) (base, variant string) {
+func baseModel(name string) (base, variant string) {
 	base, variant, _ = strings.Cut(name, ":")
 	return base, variant
+}
+
+// ServedModel is the name of the model that serves a request for name, as far
+// as a name tells: without a variant that only sorts providers.
+func ServedModel(name string) string {
+	if base, variant := baseModel(name); sortsOnly(variant) {
+		return base
+	}
+	return name
+}
+
+// sortsOnly reports whether a variant is served by the model without it: it
+// says how to choose among providers, or adds a search (openrouter.md §8). Any
+// other, such as ":free" and ":thinking", is a model of its own.
+func sortsOnly(variant string) bool {
+	switch variant {
+	case "floor", "exacto", "nitro", "online":
+		return true
+	}
+	return false
 }
 
 // serves reports whether name, as a client writes it in provider.only, order

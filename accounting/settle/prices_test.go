@@ -213,6 +213,15 @@ func TestWhoWaitsForPricesGetsThemOrTheReason(t *testing.T) {
 			}
 		}
 		waiters.Wait()
+		for _, name := range []string{"a/n", "a/n:floor", "a/n:nitro", "a/n-2026", "a/m:free", "~a/latest", "a/n:thinking", "a/unknown"} {
+			facts := accounting.RequestFacts{Model: name}
+			_, err := accounting.Bound(&facts, s.Catalog(), "")
+			var unbounded *accounting.UnboundedError
+			if errors.As(err, &unbounded) && unbounded.UnknownModel != "" && s.Wait(t.Context(), unbounded.UnknownModel) == nil {
+				_, err = accounting.Bound(&facts, s.Catalog(), "")
+				assert.NoError(t, err, "what was waited for is there")
+			}
+		}
 		assert.Equal(t, "2", s.prompt("a/n"))
 		assert.Equal(t, "0", s.prompt("a/m:free"))
 		assert.NoError(t, s.Wait(t.Context(), "a/n"))

@@ -206,9 +206,5 @@ func (p *Prices) slugOf(name string) string {
 	if m := p.Catalog().Model(name); m != nil {
 		return m.Slug
 	}
-	switch base, variant := accounting.BaseModel(name); variant {
-	case "floor", "exacto", "nitro", "online":
-		return base
-	}
-	return name
+	return accounting.ServedModel(name)
 }

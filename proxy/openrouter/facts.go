@@ -101,7 +101,7 @@ func (r *factsReader) unbounded(member, reason, remedy string) {
 		}
 		field = append(field, member...)
 	}
-	r.facts.Unbounded = append(r.facts.Unbounded, accounting.Unbounded{Path: string(field), Reason: reason, Remedy: remedy})
+	r.facts.Unbounded = append(r.facts.Unbounded, accounting.Unbounded{Field: string(field), Reason: reason, Remedy: remedy})
 }
 
 func (r *factsReader) twice(member string) {

@@ -24,7 +24,7 @@ func readFacts(t testing.TB, name, body string) accounting.RequestFacts {
 func fields(f *accounting.RequestFacts) []string {
 	var list []string
 	for _, u := range f.Unbounded {
-		list = append(list, u.Path)
+		list = append(list, u.Field)
 	}
 	return list
 }
@@ -132,7 +132,7 @@ func TestWhatHasNoBoundIsNamedByItsPlace(t *testing.T) {
 		assert.Equal(t, c.want, fields(&f), c.body)
 		for _, u := range f.Unbounded {
 			assert.NotEmpty(t, u.Reason)
-			assert.NotEmpty(t, u.Remedy, u.Path)
+			assert.NotEmpty(t, u.Remedy, u.Field)
 		}
 	}
 }
@@ -224,7 +224,7 @@ func TestHostileBodiesNameFewProblems(t *testing.T) {
 	deep := strings.Repeat(`[{"content":`, 60) + `[{"image_url":"x"}]` + strings.Repeat(`}]`, 60)
 	f = readFacts(t, "chat/completions", `{"messages":`+deep+`}`)
 	require.Len(t, f.Unbounded, 1)
-	assert.Contains(t, f.Unbounded[0].Path, "….image_url")
+	assert.Contains(t, f.Unbounded[0].Field, "….image_url")
 	f = readFacts(t, "chat/completions", `{"provider":{"only":["a",5],"ignore":"b"},"models":["`+strings.Repeat(`a","`, 100)+`"]}`)
 	assert.Empty(t, f.Provider.Only, "a list that cannot be read restricts nothing")
 	assert.Len(t, f.Fallbacks, maxNames)

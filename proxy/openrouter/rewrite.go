@@ -32,13 +32,16 @@ func ReplaceModel(body []byte, model string) ([]byte, error) {
 	return e.apply(body), nil
 }
 
+// MaxPrice is what [AddMaxPrice] puts into a request.
+type MaxPrice = accounting.PriceLimits
+
 // AddMaxPrice returns body with provider.max_price, so that OpenRouter itself
 // refuses dearer endpoints, and with a limit of completion tokens if there is
 // one, the endpoint knows such a member and the body has none. A price there already stays if it
 // is as low; every other byte stays as it was. It fails on what is not a JSON
 // object, where a member that it needs is there twice, and where provider or
 // max_price is no object.
-func AddMaxPrice(class Class, body []byte, limit accounting.PriceLimits) ([]byte, error) {
+func AddMaxPrice(class Class, body []byte, limit MaxPrice) ([]byte, error) {
 	changed, err := addMaxPrice(class, body, limit)
 	if err != nil {
 		return nil, fmt.Errorf("add provider.max_price: %w", err)
@@ -46,7 +49,7 @@ func AddMaxPrice(class Class, body []byte, limit accounting.PriceLimits) ([]byte
 	return changed, nil
 }
 
-func addMaxPrice(class Class, body []byte, limit accounting.PriceLimits) ([]byte, error) {
+func addMaxPrice(class Class, body []byte, limit MaxPrice) ([]byte, error) {
 	prompt, completion := limit.Prompt.String(), limit.Completion.String()
 	prices := fmt.Sprintf(`{"prompt":%s,"completion":%s}`, prompt, completion)
 
@@ -73,7 +76,7 @@ func addMaxPrice(class Class, body []byte, limit accounting.PriceLimits) ([]byte
 }
 
 // extendProvider edits the provider that is there.
-func (e *edits) extendProvider(body []byte, at span, limit accounting.PriceLimits, prices string) error {
+func (e *edits) extendProvider(body []byte, at span, limit MaxPrice, prices string) error {
 	c := cursor{body: body[:at.end], pos: at.start}
 	provider, err := c.find("max_price")
 	if err != nil {

@@ -34,7 +34,7 @@ func TestOnlyTheModelIsReplaced(t *testing.T) {
 	}
 }
 
-var someLimit = accounting.PriceLimits{Prompt: decimal.RequireFromString("3.75"), Completion: decimal.RequireFromString("15"), MaxTokens: 100}
+var someLimit = MaxPrice{Prompt: decimal.RequireFromString("3.75"), Completion: decimal.RequireFromString("15"), MaxTokens: 100}
 
 func TestAHighestPriceIsAddedWhereNoneIsAsLow(t *testing.T) {
 	const prices = `{"prompt":3.75,"completion":15}`
