@@ -241,7 +241,7 @@ func TestWhoWaitsForPricesGetsThemOrTheReason(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		assert.ErrorIs(t, s.Wait(ctx, "a/m"), context.DeadlineExceeded)
+		assert.ErrorIs(t, s.Wait(ctx, "a/slow"), context.DeadlineExceeded)
 	})
 }
 
