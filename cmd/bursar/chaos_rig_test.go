@@ -36,6 +36,7 @@ type chaos struct {
 	bursars  []*binary
 	traffic  *chaosTraffic
 	faults   int
+	gone     int // calls of which every event was damaged
 	began    time.Time
 	recovery time.Duration // the longest
 	sent     []*chaosTraffic
@@ -131,7 +132,7 @@ const chaosPatience = 2 * time.Minute
 func (c *chaos) requireLedgersAgree(difference comparison) {
 	c.t.Helper()
 	start := time.Now()
-	idle, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	idle, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(c.t, c.fake.WaitIdle(idle))
 	conn := c.connection()
