@@ -70,13 +70,14 @@ func members(raw json.RawMessage) map[string]json.RawMessage {
 	return m
 }
 
-// text is a string, empty if raw is not one or is absurdly long.
+// text is a string as it may be stored, empty if raw is not one.
 func text(raw json.RawMessage) string {
 	var s string
-	if json.Unmarshal(raw, &s) != nil || len(s) > maxName {
+	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
-	return s
+	clean, _ := accounting.CleanTag(s)
+	return clean
 }
 
 // tokens is a number of tokens.
@@ -139,7 +140,7 @@ var notRates = []string{"discount", "overrides", "min_prompt_tokens", "utc_start
 // do not know, and "-1", which stands for one that varies.
 func readRates(listed map[string]json.RawMessage) (rates accounting.Rates, others []accounting.OtherPrice) {
 	for name, raw := range listed {
-		if slices.Contains(notRates, name) || string(raw) == "null" || len(name) > maxName {
+		if slices.Contains(notRates, name) || string(raw) == "null" {
 			continue
 		}
 		price := amountOf(raw)
@@ -148,7 +149,8 @@ func readRates(listed map[string]json.RawMessage) (rates accounting.Rates, other
 		case known && price.Known:
 			rates[component] = price
 		case known || isNegative(raw) || price.Known && !price.Value.IsZero():
-			others = append(others, accounting.OtherPrice{Name: name, Price: price})
+			clean, _ := accounting.CleanTag(name)
+			others = append(others, accounting.OtherPrice{Name: clean, Price: price})
 		}
 	}
 	slices.SortFunc(others, func(a, b accounting.OtherPrice) int { return cmp.Compare(a.Name, b.Name) })

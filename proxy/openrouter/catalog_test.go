@@ -195,6 +195,7 @@ func drawBody(t *rapid.T, endpoint, slug string) []byte {
 
 func FuzzPriceListsCannotBreakTheReader(f *testing.F) {
 	f.Add([]byte(`{"data":[{"id":"a/m","pricing":{"prompt":"1e-6","completion":"-1","overrides":[{"min_prompt_tokens":5,"prompt":"2"}]}}]}`))
+	f.Add([]byte(`{"data":{"endpoints":[{"tag":"p\u0000","pricing":{"prompt":1,"x\u0000":2,"x":-1}}]}}`))
 	f.Add([]byte(`{"data":{"endpoints":[{"tag":"p","context_length":1e3,"pricing":{"prompt":1,"x":"9e999"}}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client := openrouter.NewClient(&url.URL{Scheme: "http", Host: "openrouter.test"}, canned(body))
@@ -229,6 +230,7 @@ func (c canned) RoundTrip(*http.Request) (*http.Response, error) {
 func checkPrices(t *testing.T, p *accounting.Prices) {
 	raw, err := json.Marshal(p)
 	require.NoError(t, err)
+	require.NotContains(t, string(raw), `\u0000`, "PostgreSQL takes none")
 	var back accounting.Prices
 	require.NoError(t, json.Unmarshal(raw, &back))
 	again, err := json.Marshal(back)
