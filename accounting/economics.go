@@ -128,3 +128,11 @@ func weightedMean(parts ...weighted) Optional[decimal.Decimal] {
 	}
 	return Per(sum, weights)
 }
+
+// The fixed costs of the founding documents, and the platform whose
+// subscription the first of them is.
+const (
+	FixedInstantly    = "instantly"
+	FixedWorkspace    = "google_workspace"
+	PlatformInstantly = "instantly"
+)

@@ -61,6 +61,8 @@ func randomCalls(n int) (events []accounting.Event) {
 		e := closed(at, fmt.Sprintf("gen-%d", i), "")
 		e.Tags.CampaignID = fmt.Sprint("c", i%3)
 		e.Tags.Platform = []string{"", "instantly"}[i%2]
+		e.Tags.LeadID, e.Tags.EmailID = []string{"", "l1", "l2"}[i%3], []string{"e1", "e2", "e3", ""}[i%4]
+		e.Tags.SequenceID, e.FinishReason = []string{"", "s1"}[i%2], []string{"stop", "length", ""}[i%3]
 		e.Usage.TotalTokens = accounting.Some(int64(i))
 		if i%3 > 0 {
 			e.Usage.Cost = accounting.Some(billed(e.GenerationID).Add(decimal.New(int64(i%2), -3)))

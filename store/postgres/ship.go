@@ -176,6 +176,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 		all      = make([]*entry, 0, len(entries))
 		changed  []*row
 		postings []accounting.Posting
+		steps    []step
 	)
 	for _, e := range entries {
 		all = append(all, e)
@@ -192,11 +193,15 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 			before = e.stored
 		}
 		d.move(before, e.now)
+		steps = append(steps, step{before, e.now})
 		if p, recorded := posting(before, e.now); recorded {
 			postings = append(postings, p)
 		}
 	}
 	if err := updateRows(ctx, tx, changed); err != nil {
+		return nil, err
+	}
+	if err := postEconomics(ctx, tx, steps); err != nil {
 		return nil, err
 	}
 	return postings, s.post(ctx, tx, d)

@@ -34,6 +34,10 @@ var (
 	wireOptionalBool = wireType[*bool]{"boolean", pgtype.BoolOID, pgtype.BoolArrayOID, optional(putBool)}
 	wireAmount       = wireType[*decimal.Decimal]{"numeric", pgtype.NumericOID, pgtype.NumericArrayOID, optional(putAmount)}
 	wireMetadata     = wireType[metadata]{"jsonb", pgtype.JSONBOID, pgtype.JSONBArrayOID, putMetadata}
+	wireString       = wireType[string]{"text", pgtype.TextOID, pgtype.TextArrayOID, putString} // "" is itself, not NULL
+	wireCount        = wireType[int64]{"bigint", pgtype.Int8OID, pgtype.Int8ArrayOID, putBigint}
+	wireSum          = wireType[decimal.Decimal]{"numeric", pgtype.NumericOID, pgtype.NumericArrayOID, putAmount}
+	wireDate         = wireType[time.Time]{"date", pgtype.DateOID, pgtype.DateArrayOID, putDate} // of midnight UTC
 	wireReservation  = wireType[*reservation]{"jsonb", pgtype.JSONBOID, pgtype.JSONBArrayOID, optional(putJSON[reservation])}
 )
 
@@ -60,6 +64,11 @@ func putText(b []byte, v *text) []byte {
 	return append(b, *v...)
 }
 
+func putString(b []byte, v *string) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(*v)))
+	return append(b, *v...)
+}
+
 func putID(b []byte, v *requestID) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
 	return append(b, v[:]...)
@@ -71,6 +80,12 @@ const postgresEpoch = 946_684_800_000_000
 func putTime(b []byte, v *time.Time) []byte {
 	b = binary.BigEndian.AppendUint32(b, 8)
 	return binary.BigEndian.AppendUint64(b, uint64(v.UnixMicro()-postgresEpoch))
+}
+
+func putDate(b []byte, v *time.Time) []byte {
+	const day, epoch = 24 * 60 * 60, postgresEpoch / 1_000_000
+	b = binary.BigEndian.AppendUint32(b, 4)
+	return binary.BigEndian.AppendUint32(b, uint32((v.Unix()-epoch)/day)) //nolint:gosec // days of four billion years
 }
 
 func putInteger(b []byte, v *int32) []byte {

@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
+)
+
+func TestACampaignsCallsLeadsAndActivitiesAreSummed(t *testing.T) {
+	s := newStore(t)
+	ship(t, s, forLead(noon, "ada", "gen-1", "1"), forLead(noon, "bob", "gen-2", "2"), forLead(noon.AddDate(0, 0, -20), "eve", "gen-3", "4"))
+	none := closed(noon, "gen-4", "8")
+	none.Tags = accounting.Tags{}
+	ship(t, s, none)
+	meeting := happened(accounting.MeetingBooked, "ada", noon)
+	meeting.Value, meeting.Currency = accounting.Some(dec("100")), accounting.USD
+	sent := happened(accounting.EmailSent, "ada", noon)
+	sent.Platform = "instantly"
+	record(t, s, sent, meeting, happened(accounting.MeetingBooked, "ada", noon), happened(accounting.ReplyReceived, "ada", noon))
+	value := accounting.Amount{Decimal: dec("2000")}
+	_, err := s.PutCampaign(t.Context(), accounting.CampaignSettings{ID: "q4", Name: new("Fourth quarter"), MeetingValue: &value, Currency: accounting.EUR}, "loopback")
+	require.NoError(t, err)
+	_, err = s.PutCampaign(t.Context(), accounting.CampaignSettings{ID: "quiet", Currency: accounting.EUR, Testing: true}, "loopback")
+	require.NoError(t, err)
+
+	from, to, old := onDay(t, "2026-11-01"), onDay(t, "2026-11-30"), onDay(t, "2026-11-08")
+	list, err := s.Campaigns(t.Context(), from, to, old, nil, 10)
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	require.Equal(t, []string{"", "q4", "quiet"}, []string{list[0].ID, list[1].ID, list[2].ID}, "the dearest first, a campaign that only has settings too")
+	q4 := list[1]
+	require.Equal(t, "7", q4.AICostUSD.String())
+	require.Equal(t, "6.44", q4.AICostEUR.String())
+	require.EqualValues(t, []int64{3, 1, 1, 1}, []int64{q4.ProcessedLeads, q4.SentLeads, q4.RepliedLeads, q4.ConvertedLeads})
+	require.EqualValues(t, 1, q4.UnsentLeads, "bob is too young to be waste")
+	require.Equal(t, "3.68", q4.UnsentCostEUR.String())
+	require.EqualValues(t, []int64{1, 2, 1, 1}, []int64{q4.Emails, q4.Meetings, q4.Replies, q4.MeetingsValued})
+	require.Equal(t, "92", q4.ValueEUR.String())
+	require.Equal(t, "Fourth quarter", *q4.Settings.Name)
+	require.Equal(t, "2026-11-02", q4.FirstDay.String())
+	require.Nil(t, list[0].Settings)
+
+	id := "q4"
+	only, err := s.Campaigns(t.Context(), from, to, old, &id, 10)
+	require.NoError(t, err)
+	require.Equal(t, []accounting.CampaignSums{q4}, only)
+	emails, err := s.EmailsByCampaign(t.Context(), from, to)
+	require.NoError(t, err)
+	require.Equal(t, accounting.EmailsByCampaign{"q4": {"instantly": 1}}, emails)
+	purposes, models, err := s.CampaignUsage(t.Context(), "q4", from, to)
+	require.NoError(t, err)
+	require.Equal(t, "follow_up", purposes[0].Name)
+	require.Equal(t, "7", models[0].CostUSD.String())
+	require.EqualValues(t, 2, count1(t, s, `SELECT count(*) FROM audit_log WHERE action = 'campaign.put'`))
+}
+
+func TestAReportOfACampaignNobodyKnowsIsEmpty(t *testing.T) {
+	s := newStore(t)
+	id := "nobody"
+	list, err := s.Campaigns(t.Context(), accounting.DayOf(noon), accounting.DayOf(noon.Add(24*time.Hour)), accounting.DayOf(noon), &id, 1)
+	require.NoError(t, err)
+	require.Empty(t, list)
+}

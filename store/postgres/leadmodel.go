@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+)
+
+// leadModelKey is the key of lead_models.
+type leadModelKey struct {
+	leadKey
+	model string
+}
+
+// leadModel is what calls of a model add to a lead.
+type leadModel struct {
+	cost  decimal.Decimal
+	calls int64
+	first time.Time
+}
+
+func (m leadModel) plus(sign int64, r *row) leadModel {
+	m.cost = plus(m.cost, sign, amount(r.cost))
+	m.calls += sign
+	if m.first.IsZero() || r.createdAt.Before(m.first) {
+		m.first = r.createdAt
+	}
+	return m
+}
+
+// modelDayKey is the key of model_lead_daily.
+type modelDayKey struct {
+	day   time.Time
+	model string
+}
+
+var modelLeadDaily = newSums("model_lead_daily",
+	sortedBy(
+		func(a, b *modelDayKey) int { return a.day.Compare(b.day) },
+		func(a, b *modelDayKey) int { return cmp.Compare(a.model, b.model) },
+	),
+	func(leads int64) bool { return leads == 0 },
+	[]sumColumn[modelDayKey]{
+		dayOf(func(k *modelDayKey) *time.Time { return &k.day }),
+		textOf("model", func(k *modelDayKey) *string { return &k.model }),
+	},
+	[]sumColumn[int64]{countOf("leads", func(n *int64) *int64 { return n })})
+
+// postLeadModels adds to lead_models, and counts the leads that are new to a
+// model.
+func postLeadModels(ctx context.Context, tx pgx.Tx, deltas map[leadModelKey]leadModel) error {
+	maps.DeleteFunc(deltas, func(_ leadModelKey, m leadModel) bool { return m.calls == 0 && m.cost.IsZero() })
+	if len(deltas) == 0 {
+		return nil
+	}
+	keys := slices.SortedFunc(maps.Keys(deltas), func(a, b leadModelKey) int {
+		return cmp.Or(compareLeads(a.leadKey, b.leadKey), cmp.Compare(a.model, b.model))
+	})
+	made, err := tx.Query(ctx, `-- name: lead_models_post
+		INSERT INTO lead_models AS m (lead_id, campaign_id, model, cost_usd, calls, first_at)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::bigint[], $6::timestamptz[])
+		ON CONFLICT (lead_id, campaign_id, model) DO UPDATE SET cost_usd = m.cost_usd + excluded.cost_usd, calls = m.calls + excluded.calls
+		RETURNING model, first_at, xmax = 0`, // xmax is set on a row that was there
+		each(keys, func(k leadModelKey) string { return k.lead }),
+		each(keys, func(k leadModelKey) string { return k.campaign }),
+		each(keys, func(k leadModelKey) string { return k.model }),
+		each(keys, func(k leadModelKey) decimal.Decimal { return deltas[k].cost }),
+		each(keys, func(k leadModelKey) int64 { return deltas[k].calls }),
+		each(keys, func(k leadModelKey) time.Time { return deltas[k].first }))
+	if err != nil {
+		return fmt.Errorf("update lead_models: %w", err)
+	}
+	days := make(map[modelDayKey]int64)
+	var model string
+	var first time.Time
+	var fresh bool
+	if _, err := pgx.ForEachRow(made, []any{&model, &first, &fresh}, func() error {
+		if fresh {
+			days[modelDayKey{first.UTC().Truncate(24 * time.Hour), model}]++
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("update lead_models: %w", err)
+	}
+	return modelLeadDaily.post(ctx, tx, days)
+}

@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
+)
+
+func TestLeadsAreListedByStateInPagesThatMissNone(t *testing.T) {
+	s := newStore(t)
+	for i := range 7 {
+		ship(t, s, forLead(noon.Add(time.Duration(i/2)*time.Minute), fmt.Sprint("lead", i), fmt.Sprint("gen-", i), "1"))
+	}
+	record(t, s, happened(accounting.EmailSent, "lead2", noon), happened(accounting.Bounced, "lead3", noon), happened(accounting.EmailSent, "stranger", noon))
+
+	seen := map[string]bool{}
+	f := accounting.LeadFilter{Limit: 2}
+	for {
+		page, err := s.ListLeads(t.Context(), f)
+		require.NoError(t, err)
+		for _, l := range page.Rows {
+			require.False(t, seen[l.LeadID], "twice: %s", l.LeadID)
+			seen[l.LeadID] = true
+		}
+		if f.Cursor = page.NextCursor; f.Cursor == "" {
+			break
+		}
+	}
+	require.Len(t, seen, 7, "a lead without calls is none that was processed")
+	for state, want := range map[accounting.LeadState]int{accounting.LeadSent: 1, accounting.LeadUnsent: 6, accounting.LeadLost: 1, accounting.LeadConverted: 0} {
+		page, err := s.ListLeads(t.Context(), accounting.LeadFilter{State: state, Limit: 100})
+		require.NoError(t, err)
+		require.Len(t, page.Rows, want, state)
+	}
+	_, err := s.ListLeads(t.Context(), accounting.LeadFilter{Limit: 1, Cursor: "nonsense"})
+	require.ErrorIs(t, err, accounting.ErrBadCursor)
+
+	lead, err := s.FindLead(t.Context(), "lead2")
+	require.NoError(t, err)
+	require.Equal(t, noon, *lead[0].SentAt)
+	list, err := s.ListActivities(t.Context(), "lead2", "", 10)
+	require.NoError(t, err)
+	require.Equal(t, accounting.EmailSent, list[0].Type)
+	_, err = s.FindLead(t.Context(), "nobody")
+	require.ErrorIs(t, err, accounting.ErrUnknownLead)
+}
+
+func TestAnEmailsCostHasItsRedrafts(t *testing.T) {
+	s := newStore(t)
+	for i, cost := range []string{"0.01", "0.02"} {
+		e := forLead(noon.Add(time.Duration(i)*time.Minute), "ada", "gen-"+cost, cost)
+		e.Tags.EmailID, e.Tags.SequenceID = "mail", "seq"
+		ship(t, s, e)
+	}
+	email, err := s.FindEmail(t.Context(), "mail")
+	require.NoError(t, err)
+	require.Equal(t, "0.03", email[0].CostUSD.String())
+	require.Equal(t, "0.01", email[0].RedraftUSD.String())
+	require.EqualValues(t, 2, email[0].Drafts)
+	_, err = s.FindEmail(t.Context(), "nothing")
+	require.ErrorIs(t, err, accounting.ErrUnknownEmail)
+	sequences, err := s.ListSequences(t.Context(), nil, 10)
+	require.NoError(t, err)
+	require.Equal(t, "0.03", sequences[0].CostUSD.String())
+}
+
+func TestEachDollarIsWastedInOneWayOnly(t *testing.T) {
+	s := newStore(t)
+	old := noon.AddDate(0, 0, -20)
+	cut := forLead(old, "unsent", "gen-1", "0.1")
+	cut.FinishReason, cut.Cancelled = "length", true
+	lost := forLead(old, "lost", "gen-3", "0.4")
+	failed := forLead(old, "sent", "gen-5", "1.6")
+	failed.Error = "provider_unavailable"
+	ship(t, s, cut, forLead(old, "unsent", "gen-2", "0.2"), lost, forLead(noon, "young", "gen-4", "0.8"), failed)
+	record(t, s, happened(accounting.EmailSent, "sent", old), happened(accounting.Bounced, "lost", old), happened(accounting.Unsubscribed, "lost", old))
+
+	waste, err := s.Waste(t.Context(), onDay(t, "2026-10-01"), onDay(t, "2026-11-30"), onDay(t, "2026-11-08"), nil)
+	require.NoError(t, err)
+	got := map[accounting.WasteKind]string{}
+	for _, w := range waste {
+		got[w.Kind] = fmt.Sprint(w.Count, " ", w.CostUSD)
+	}
+	require.Equal(t, map[accounting.WasteKind]string{
+		accounting.WasteFailed: "1 1.6", accounting.WasteCancelled: "1 0.1", accounting.WasteTruncated: "0 0", accounting.WasteRedrafted: "0 0",
+		accounting.WasteBounced: "1 0.4", accounting.WasteUnsubscribed: "0 0", accounting.WasteUnsent: "1 0.2",
+	}, got, "a lead of today may still be sent")
+	requireExactRollups(t, s)
+}
+
+func TestPlatformsAndModelsAreCompared(t *testing.T) {
+	s := newStore(t)
+	cheap, dear := forLead(noon, "ada", "gen-1", "1"), forLead(noon, "ada", "gen-2", "3")
+	cheap.Model, dear.Model = "cheap", "dear"
+	cheap.TimeToFirstToken = accounting.Some(300 * time.Millisecond)
+	cheap.FinishReason, dear.FinishReason = "stop", "length"
+	cheap.Tags.Platform, dear.Tags.Platform = "instantly", "instantly"
+	ship(t, s, cheap, dear)
+	record(t, s, happened(accounting.MeetingBooked, "ada", noon))
+
+	models, err := s.Models(t.Context(), onDay(t, "2026-11-01"), onDay(t, "2026-11-30"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"dear", "cheap"}, []string{models[0].Name, models[1].Name})
+	require.Equal(t, "0.75", models[0].Meetings.String(), "a meeting is shared by what each model cost")
+	require.Equal(t, "0.25", models[1].Meetings.String())
+	require.Equal(t, "3.68", models[1].CostPerMeeting.String())
+	require.Equal(t, "0.92", models[1].CostPerLead.String())
+	require.Equal(t, map[string]int64{"length": 1}, models[0].Finish)
+	require.Equal(t, "2000", models[0].DurationMS.String())
+	require.Equal(t, "300", models[1].FirstTokenMS.String())
+	require.Nil(t, models[0].FirstTokenMS)
+
+	platforms, err := s.Platforms(t.Context(), onDay(t, "2026-11-01"), onDay(t, "2026-11-30"), onDay(t, "2026-11-08"))
+	require.NoError(t, err)
+	require.Equal(t, "instantly", platforms[0].Platform)
+	require.Equal(t, "4", platforms[0].AICostUSD.String())
+	require.EqualValues(t, 1, platforms[0].ProcessedLeads)
+}

@@ -1,0 +1,258 @@
+-- What came of the calls: activities, and what leads and emails have cost. The
+-- sums beside them move by deltas in the transaction that moves what they are
+-- sums of, so reports read a few hundred rows, however many calls there are.
+--
+-- Forward-only and idempotent; by hand: psql -1 -v ON_ERROR_STOP=1 -f 0008_economics.sql "$DATABASE_URL"
+
+-- Something that happened in a campaign. It is counted once, by its id; one
+-- that was reversed is kept and counts no more.
+CREATE TABLE IF NOT EXISTS activities (
+    id           text PRIMARY KEY,
+    type         text NOT NULL CHECK (type IN ('email_sent', 'meeting_booked', 'reply_received', 'bounced', 'unsubscribed', 'opened', 'deal_won')),
+    campaign_id  text,
+    lead_id      text,
+    email_id     text,
+    platform     text,
+    value        numeric CHECK (value >= 0),       -- of a meeting or a deal, in currency
+    currency     text CHECK (currency IN ('USD', 'EUR')),
+    value_eur    numeric,                          -- at the rate of the day on which it was recorded
+    metadata     jsonb,
+    source       text NOT NULL DEFAULT 'api',      -- api, lead, webhook/instantly, …
+    occurred_at  timestamptz NOT NULL,
+    recorded_at  timestamptz NOT NULL DEFAULT now(),
+    booked_year  integer NOT NULL,                 -- of the month whose figures it moved: its own, or a later one if that was closed
+    booked_month integer NOT NULL,
+    reversed_at  timestamptz,
+    reversed_by  text,
+    CONSTRAINT activities_value_has_currency_check CHECK ((value IS NULL) = (currency IS NULL))
+);
+CREATE INDEX IF NOT EXISTS activities_occurred_idx ON activities (occurred_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS activities_campaign_idx ON activities (campaign_id, occurred_at DESC) WHERE campaign_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS activities_lead_idx ON activities (lead_id, campaign_id) WHERE lead_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS activities_email_idx ON activities (email_id) WHERE email_id IS NOT NULL;
+
+-- Activities by the UTC day on which they happened, reversed ones left out.
+CREATE TABLE IF NOT EXISTS activity_daily (
+    day         date NOT NULL,
+    campaign_id text NOT NULL DEFAULT '',
+    platform    text NOT NULL DEFAULT '',
+    type        text NOT NULL,
+    count       bigint NOT NULL DEFAULT 0,
+    valued      bigint NOT NULL DEFAULT 0,         -- of count, those that told a value
+    value_eur   numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, campaign_id, platform, type)
+) WITH (fillfactor = 70);
+CREATE INDEX IF NOT EXISTS activity_daily_campaign_idx ON activity_daily (campaign_id, day);
+
+-- One lead in one campaign: what its calls have cost, and what came of it.
+CREATE TABLE IF NOT EXISTS lead_processing_costs (
+    lead_id         text NOT NULL,
+    campaign_id     text NOT NULL DEFAULT '',     -- '' for calls without one
+    platform        text,
+    lead_value      text,
+    cost_usd        numeric NOT NULL DEFAULT 0,
+    wasted_usd      numeric NOT NULL DEFAULT 0,   -- of cost_usd: failed, cut off and redrafted calls, wasted whatever comes of the lead
+    total_tokens    bigint NOT NULL DEFAULT 0,
+    calls           bigint NOT NULL DEFAULT 0,
+    emails_sent     bigint NOT NULL DEFAULT 0,
+    replies         bigint NOT NULL DEFAULT 0,
+    meetings        bigint NOT NULL DEFAULT 0,
+    value_eur       numeric NOT NULL DEFAULT 0,   -- of its meetings and deals
+    processed_at    timestamptz,                  -- its first call; NULL: none
+    sent_at         timestamptz,                  -- the first of each
+    replied_at      timestamptz,
+    converted_at    timestamptz,
+    bounced_at      timestamptz,
+    unsubscribed_at timestamptz,
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (lead_id, campaign_id)
+) WITH (fillfactor = 70);
+CREATE INDEX IF NOT EXISTS lead_processing_costs_campaign_idx ON lead_processing_costs (campaign_id, processed_at DESC);
+CREATE INDEX IF NOT EXISTS lead_processing_costs_processed_idx ON lead_processing_costs (processed_at DESC, lead_id DESC, campaign_id);
+
+-- Leads by the UTC day of their first call.
+CREATE TABLE IF NOT EXISTS lead_daily (
+    day                date NOT NULL,
+    campaign_id        text NOT NULL DEFAULT '',
+    platform           text NOT NULL DEFAULT '',
+    leads              bigint NOT NULL DEFAULT 0,
+    sent_leads         bigint NOT NULL DEFAULT 0,
+    replied_leads      bigint NOT NULL DEFAULT 0,
+    converted_leads    bigint NOT NULL DEFAULT 0,
+    cost_usd           numeric NOT NULL DEFAULT 0,
+    -- What is wasted on leads, without wasted_usd. A lead is of one kind only:
+    -- bounced before unsubscribed before unsent; one that converted is of none.
+    unsent_leads       bigint NOT NULL DEFAULT 0,
+    unsent_usd         numeric NOT NULL DEFAULT 0,
+    bounced_leads      bigint NOT NULL DEFAULT 0,
+    bounced_usd        numeric NOT NULL DEFAULT 0,
+    unsubscribed_leads bigint NOT NULL DEFAULT 0,
+    unsubscribed_usd   numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, campaign_id, platform)
+) WITH (fillfactor = 70);
+CREATE INDEX IF NOT EXISTS lead_daily_campaign_idx ON lead_daily (campaign_id, day);
+
+-- What each model has cost for a lead: a meeting is shared over the models that
+-- worked for it, by what they cost.
+CREATE TABLE IF NOT EXISTS lead_models (
+    lead_id     text NOT NULL,
+    campaign_id text NOT NULL DEFAULT '',
+    model       text NOT NULL,
+    cost_usd    numeric NOT NULL DEFAULT 0,
+    calls       bigint NOT NULL DEFAULT 0,
+    first_at    timestamptz NOT NULL,             -- of the call that made the row
+    PRIMARY KEY (lead_id, campaign_id, model)
+) WITH (fillfactor = 70);
+
+-- Leads by the UTC day on which a model first worked for them.
+CREATE TABLE IF NOT EXISTS model_lead_daily (
+    day   date NOT NULL,
+    model text NOT NULL,
+    leads bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, model)
+) WITH (fillfactor = 70);
+CREATE INDEX IF NOT EXISTS lead_processing_costs_converted_idx ON lead_processing_costs (converted_at) WHERE meetings > 0;
+
+-- One email, for one purpose: its drafts are the calls that brought a whole
+-- answer, and all but the last were in vain.
+CREATE TABLE IF NOT EXISTS email_costs (
+    email_id       text NOT NULL,
+    purpose        text NOT NULL DEFAULT '',
+    campaign_id    text NOT NULL DEFAULT '',      -- these three of the last draft
+    lead_id        text,
+    platform       text,
+    cost_usd       numeric NOT NULL DEFAULT 0,
+    total_tokens   bigint NOT NULL DEFAULT 0,
+    calls          bigint NOT NULL DEFAULT 0,
+    drafts         bigint NOT NULL DEFAULT 0,
+    drafts_usd     numeric NOT NULL DEFAULT 0,
+    last_draft     uuid,                          -- the call; NULL: there is none
+    last_draft_usd numeric NOT NULL DEFAULT 0,
+    created_at     timestamptz NOT NULL,          -- of its first call
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (email_id, purpose)
+) WITH (fillfactor = 70);
+
+-- Calls that were wasted whatever came of their lead. A call is of one kind.
+CREATE TABLE IF NOT EXISTS waste_daily (
+    day         date NOT NULL,
+    campaign_id text NOT NULL DEFAULT '',
+    platform    text NOT NULL DEFAULT '',
+    kind        text NOT NULL CHECK (kind IN ('failed', 'cancelled', 'truncated', 'redrafted')),
+    calls       bigint NOT NULL DEFAULT 0,
+    cost_usd    numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, campaign_id, platform, kind)
+) WITH (fillfactor = 70);
+
+-- Calls by UTC day, once for each way of asking: in all, by each tag, model and
+-- key, and by purpose and model within a campaign. A report of a month so reads
+-- as many rows as it has lines and days.
+CREATE TABLE IF NOT EXISTS usage_daily (
+    day               date NOT NULL,
+    dimension         text NOT NULL CHECK (dimension IN ('all', 'campaign', 'purpose', 'platform', 'model', 'key', 'campaign_purpose', 'campaign_model')),
+    campaign_id       text NOT NULL DEFAULT '',   -- of the last two dimensions only
+    value             text NOT NULL DEFAULT '',   -- '' is untagged
+    calls             bigint NOT NULL DEFAULT 0,
+    failed_calls      bigint NOT NULL DEFAULT 0,
+    cancelled_calls   bigint NOT NULL DEFAULT 0,
+    truncated_calls   bigint NOT NULL DEFAULT 0,  -- cut by length
+    unsettled_calls   bigint NOT NULL DEFAULT 0,
+    cost_usd          numeric NOT NULL DEFAULT 0,
+    prompt_tokens     bigint NOT NULL DEFAULT 0,
+    completion_tokens bigint NOT NULL DEFAULT 0,
+    total_tokens      bigint NOT NULL DEFAULT 0,
+    cached_tokens     bigint NOT NULL DEFAULT 0,
+    reasoning_tokens  bigint NOT NULL DEFAULT 0,
+    timed_calls       bigint NOT NULL DEFAULT 0,  -- whose duration is known
+    duration_ms       bigint NOT NULL DEFAULT 0,
+    first_token_calls bigint NOT NULL DEFAULT 0,  -- whose time to the first token is known
+    first_token_ms    bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (dimension, campaign_id, day, value)
+) WITH (fillfactor = 70);
+
+CREATE TABLE IF NOT EXISTS finish_daily (
+    day           date NOT NULL,
+    model         text NOT NULL DEFAULT '',
+    finish_reason text NOT NULL DEFAULT '',
+    calls         bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, model, finish_reason)
+) WITH (fillfactor = 70);
+
+-- X-Sequence-ID: the emails that follow each other to one lead.
+CREATE TABLE IF NOT EXISTS sequence_costs (
+    sequence_id  text NOT NULL,
+    campaign_id  text NOT NULL DEFAULT '',
+    cost_usd     numeric NOT NULL DEFAULT 0,
+    total_tokens bigint NOT NULL DEFAULT 0,
+    calls        bigint NOT NULL DEFAULT 0,
+    first_at     timestamptz NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (sequence_id, campaign_id)
+) WITH (fillfactor = 70);
+
+-- What is known about a campaign besides its calls and activities.
+CREATE TABLE IF NOT EXISTS campaigns (
+    id                text PRIMARY KEY,
+    name              text,
+    platform          text,
+    meeting_value     numeric CHECK (meeting_value >= 0),
+    currency          text NOT NULL DEFAULT 'EUR' CHECK (currency IN ('USD', 'EUR')),
+    target_cost_per_email   numeric CHECK (target_cost_per_email >= 0),    -- EUR
+    target_cost_per_meeting numeric CHECK (target_cost_per_meeting >= 0),  -- EUR
+    testing           boolean NOT NULL DEFAULT false,
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    updated_at        timestamptz NOT NULL DEFAULT now()
+);
+
+-- EUR for one USD, from a day on until the next one. Where none is dated on or
+-- before a day, the configured rate holds.
+CREATE TABLE IF NOT EXISTS exchange_rates (
+    day         date PRIMARY KEY,
+    usd_to_eur  numeric NOT NULL CHECK (usd_to_eur > 0),
+    source      text NOT NULL,                    -- ecb, api
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The views of the founding documents. A lead counts as wasted once it is 14
+-- days old and nothing was sent to it.
+CREATE OR REPLACE VIEW lead_processing_efficiency AS
+WITH leads AS (
+    SELECT campaign_id, sum(leads) AS processed, sum(sent_leads) AS sent, sum(converted_leads) AS converted,
+        sum(cost_usd) AS cost_usd,
+        coalesce(sum(unsent_usd) FILTER (WHERE day < (now() AT TIME ZONE 'UTC')::date - 14), 0) AS waste_usd
+    FROM lead_daily GROUP BY campaign_id
+), done AS (
+    SELECT campaign_id,
+        sum(count) FILTER (WHERE type = 'email_sent')     AS emails_sent,
+        sum(count) FILTER (WHERE type = 'meeting_booked') AS meetings
+    FROM activity_daily GROUP BY campaign_id
+)
+SELECT campaign_id, processed AS processed_leads, sent AS sent_leads, converted AS converted_leads,
+    coalesce(emails_sent, 0) AS emails_sent, coalesce(meetings, 0) AS meetings_booked,
+    CASE WHEN processed > 0 THEN round(sent / processed, 10) END              AS send_rate,
+    CASE WHEN emails_sent > 0 THEN round(coalesce(meetings, 0) / emails_sent, 10) END AS conversion_rate,
+    cost_usd AS total_cost_usd, waste_usd,
+    CASE WHEN cost_usd > 0 THEN round(waste_usd / cost_usd, 10) END           AS waste_factor
+FROM leads LEFT JOIN done USING (campaign_id);
+
+CREATE OR REPLACE VIEW monthly_lead_costs AS
+WITH leads AS (
+    SELECT extract(year FROM day)::integer AS year, extract(month FROM day)::integer AS month,
+        sum(leads) AS processed, sum(sent_leads) AS sent, sum(converted_leads) AS converted, sum(cost_usd) AS cost_usd,
+        coalesce(sum(unsent_usd) FILTER (WHERE day < (now() AT TIME ZONE 'UTC')::date - 14), 0) AS waste_usd
+    FROM lead_daily GROUP BY 1, 2
+), done AS (
+    SELECT extract(year FROM day)::integer AS year, extract(month FROM day)::integer AS month,
+        sum(count) FILTER (WHERE type = 'email_sent')     AS emails_sent,
+        sum(count) FILTER (WHERE type = 'meeting_booked') AS meetings
+    FROM activity_daily GROUP BY 1, 2
+)
+SELECT year, month, processed AS processed_leads, sent AS sent_leads, converted AS converted_leads,
+    coalesce(emails_sent, 0) AS emails_sent, coalesce(meetings, 0) AS meetings_booked,
+    CASE WHEN processed > 0 THEN round(sent / processed, 10) END              AS send_rate,
+    CASE WHEN emails_sent > 0 THEN round(coalesce(meetings, 0) / emails_sent, 10) END AS conversion_rate,
+    cost_usd AS total_cost_usd, waste_usd,
+    CASE WHEN cost_usd > 0 THEN round(waste_usd / cost_usd, 10) END           AS waste_factor
+FROM leads LEFT JOIN done USING (year, month);
+
+INSERT INTO schema_migrations (version, name) VALUES (8, 'economics') ON CONFLICT (version) DO NOTHING;
