@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,13 +14,38 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// watchedOutput ends the run that writes to it once enough has been said.
+type watchedOutput struct {
+	enough func(said string) bool
+	end    func()
+
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (w *watchedOutput) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.said.Write(p)
+	if w.enough(w.said.String()) {
+		w.end()
+	}
+	return n, err
+}
+
+func (w *watchedOutput) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.String()
+}
+
 func TestTheDemoMovesMoneyAndItsTwoLedgersAgree(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	var out bytes.Buffer
-	code := run(ctx, &env{&out, io.Discard, []string{"BURSAR_PROXY_ADDR=127.0.0.1:0", "BURSAR_ADMIN_ADDR=127.0.0.1:0", "BURSAR_DATA_DIR=" + t.TempDir()}, t.TempDir()}, []string{"demo"})
+	out := &watchedOutput{end: cancel, enough: func(said string) bool { return strings.Count(said, "in the answer") >= 5 }}
+	code := run(ctx, &env{out, io.Discard, []string{"BURSAR_PROXY_ADDR=127.0.0.1:0", "BURSAR_ADMIN_ADDR=127.0.0.1:0", "BURSAR_DATA_DIR=" + t.TempDir()}, t.TempDir()}, []string{"demo"})
 	require.Equal(t, 0, code, out.String())
-	assert.Contains(t, out.String(), "in the answer")
+	require.Contains(t, out.String(), "in the answer")
 	sums := regexp.MustCompile(`(?:since the start|fake OpenRouter): +\$(\S+)`).FindAllStringSubmatch(out.String(), -1)
 	require.Len(t, sums, 2, out.String())
 	assert.NotEqual(t, "0", sums[0][1])

@@ -34,10 +34,10 @@ func TestACampaignsCallsLeadsAndActivitiesAreSummed(t *testing.T) {
 	q4 := list[1]
 	require.Equal(t, "7", q4.AICostUSD.String())
 	require.Equal(t, "6.44", q4.AICostEUR.String())
-	require.EqualValues(t, []int64{3, 1, 1, 1}, []int64{q4.ProcessedLeads, q4.SentLeads, q4.RepliedLeads, q4.ConvertedLeads})
+	require.Equal(t, []int64{3, 1, 1, 1}, []int64{q4.ProcessedLeads, q4.SentLeads, q4.RepliedLeads, q4.ConvertedLeads})
 	require.EqualValues(t, 1, q4.UnsentLeads, "bob is too young to be waste")
 	require.Equal(t, "3.68", q4.UnsentCostEUR.String())
-	require.EqualValues(t, []int64{1, 2, 1, 1}, []int64{q4.Emails, q4.Meetings, q4.Replies, q4.MeetingsValued})
+	require.Equal(t, []int64{1, 2, 1, 1}, []int64{q4.Emails, q4.Meetings, q4.Replies, q4.MeetingsValued})
 	require.Equal(t, "92", q4.ValueEUR.String())
 	require.Equal(t, "Fourth quarter", *q4.Settings.Name)
 	require.Equal(t, "2026-11-02", q4.FirstDay.String())

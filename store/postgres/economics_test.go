@@ -43,7 +43,7 @@ func TestALeadIsFollowedFromItsFirstCallToItsMeeting(t *testing.T) {
 	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT calls, emails_sent, meetings, processed_at, sent_at, converted_at
 		FROM lead_processing_costs WHERE lead_id = 'ada' AND campaign_id = 'q4' AND cost_usd = 0.03`).
 		Scan(&calls, &emails, &meetings, &processed, &sent, &converted))
-	require.EqualValues(t, []int64{2, 2, 1}, []int64{calls, emails, meetings})
+	require.Equal(t, []int64{2, 2, 1}, []int64{calls, emails, meetings})
 	require.Equal(t, []time.Time{noon, noon.Add(time.Hour), noon.Add(50 * time.Hour)}, []time.Time{processed.UTC(), sent.UTC(), converted.UTC()})
 
 	require.EqualValues(t, 1, count1(t, s, `SELECT count(*) FROM lead_daily WHERE day = '2026-11-22' AND campaign_id = 'q4'
@@ -174,10 +174,9 @@ func TestWhateverHappensTheSumsEqualTheRows(t *testing.T) {
 				}
 			}
 		}
-		u := accounting.Unsettled{}
 		claimed, err := s.Claim(t.Context(), accounting.ClaimRequest{Now: noon.Add(1000 * time.Hour), Fingerprints: []string{key}, Missing: true, Limit: 3, Lease: time.Hour})
 		require.NoError(t, err)
-		for _, u = range claimed {
+		for _, u := range claimed {
 			_, err := s.Settle(t.Context(), u, accounting.Generation{ID: u.GenerationID, Usage: usd("0.07"), FinishReason: pick("settled", "", "length")}, noon)
 			require.NoError(t, err)
 		}

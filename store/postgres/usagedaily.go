@@ -104,9 +104,7 @@ func (d usageDay) plus(sign int64, o usageDay) usageDay {
 }
 
 func (d usageDay) isZero() bool {
-	f := d.figures
-	d.figures = figures{}
-	return f.isZero() && d.truncated == 0 && d.timed == 0 && d.durationMS == 0 && d.firstTokens == 0 && d.firstTokensMS == 0
+	return d.figures.isZero() && d.truncated == 0 && d.timed == 0 && d.durationMS == 0 && d.firstTokens == 0 && d.firstTokensMS == 0
 }
 
 var usageDaily = newSums("usage_daily",
