@@ -64,3 +64,7 @@ type AlertPage struct {
 
 // ErrUnknownAlert is the answer to an id of which there is no alert.
 var ErrUnknownAlert = errors.New("there is no alert with that id")
+
+// ChannelSubject is the subject of alerts about a channel, which are not
+// delivered through it.
+func ChannelSubject(channel string) string { return "channel/" + channel }

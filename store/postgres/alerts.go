@@ -35,16 +35,17 @@ func (s *Store) raise(ctx context.Context, tx pgx.Tx, alerts []accounting.Alert)
 	return nil
 }
 
-// insertAlerts makes those alerts that are new, in the order of their keys, with
-// a delivery to each configured channel, and returns their keys.
+// insertAlerts makes those alerts that are new, in the order of their keys, and
+// returns their keys. Each gets a delivery to every configured channel, unless
+// it is not severe enough, or about that channel.
 func (s *Store) insertAlerts(ctx context.Context, tx pgx.Tx, alerts []accounting.Alert) (map[string]bool, error) {
 	slices.SortStableFunc(alerts, func(a, b accounting.Alert) int { return strings.Compare(a.Key, b.Key) })
 	alerts = slices.CompactFunc(alerts, func(a, b accounting.Alert) bool { return a.Key == b.Key })
 	n := len(alerts)
-	keys, kinds, severities, subjects := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	keys, kinds, urgencies, subjects := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	titles, texts, data := make([]string, n), make([]string, n), make([]json.RawMessage, n)
 	for i, a := range alerts {
-		keys[i], kinds[i], severities[i], subjects[i] = a.Key, a.Kind, string(a.Severity), string(clean(a.Subject))
+		keys[i], kinds[i], urgencies[i], subjects[i] = a.Key, a.Kind, string(a.Severity), string(clean(a.Subject))
 		titles[i], texts[i], data[i] = string(clean(a.Title)), cleanLong(a.Text), a.Data
 		if data[i] == nil {
 			data[i] = json.RawMessage("{}")
@@ -55,18 +56,21 @@ func (s *Store) insertAlerts(ctx context.Context, tx pgx.Tx, alerts []accounting
 			INSERT INTO alerts (key, kind, severity, subject, title, text, data)
 			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
 			ON CONFLICT (key) DO NOTHING
-			RETURNING id, key
+			RETURNING id, key, severity, subject
 		), deliveries AS (
 			INSERT INTO alert_deliveries (alert_id, channel)
 			SELECT made.id, channel FROM made, unnest($8::text[]) AS channel
+			WHERE made.severity = ANY($9::text[]) AND made.subject <> $10::text || channel
 		)
-		SELECT key FROM made`, keys, kinds, severities, subjects, titles, texts, data, s.opts.Channels)
+		SELECT key FROM made`, keys, kinds, urgencies, subjects, titles, texts, data,
+		s.opts.Channels, s.delivered(), accounting.ChannelSubject(""))
 	if err != nil {
 		return nil, err
 	}
 	made := make(map[string]bool)
 	var key string
 	_, err = pgx.ForEachRow(rows, []any{&key}, func() error { made[key] = true; return nil })
+	noteRaised(tx, slices.DeleteFunc(slices.Clone(alerts), func(a accounting.Alert) bool { return !made[a.Key] }))
 	return made, err
 }
 

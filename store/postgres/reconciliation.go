@@ -15,7 +15,7 @@ import (
 // SaveReconciliations keeps one row for each day, source and key, in place of
 // an earlier one; but a look at which OpenRouter's side was not to be had
 // never replaces one at which it was. It returns those whose verdict became
-// "differs" with this look.
+// "differs" with this look, and raises an alert for each, once.
 func (s *Store) SaveReconciliations(ctx context.Context, list []accounting.Reconciliation) ([]accounting.Reconciliation, error) {
 	var raised []accounting.Reconciliation
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
@@ -29,7 +29,7 @@ func (s *Store) SaveReconciliations(ctx context.Context, list []accounting.Recon
 				raised = append(raised, list[i])
 			}
 		}
-		return nil
+		return s.raise(ctx, tx, reconciliationAlerts(raised))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("save reconciliations: %w", err)

@@ -64,6 +64,7 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, id requestID, g accountin
 	}
 	d := newDeltas(budgets)
 	d.budgets.step(e.stored, e.now, false)
+	d.alerts = append(d.alerts, s.varianceAlerts(e.stored, e.now, now)...)
 	if _, err := s.write(ctx, tx, map[requestID]*entry{id: e}, d); err != nil {
 		return accounting.Posting{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
 )
 
 // Options say where the ledger is and by which rules it is kept.
@@ -36,6 +39,15 @@ type Options struct {
 
 	// Channels are the names of those to which every alert is delivered.
 	Channels []string
+	// MinSeverity is the least severity that is delivered to them; empty: every
+	// one is.
+	MinSeverity accounting.Severity
+	// Raised is told of new alerts, once, after the commit that made them. It
+	// must not block; nil: nobody is told.
+	Raised func([]accounting.Alert)
+	// CostTolerance is by how much, as a share of OpenRouter's own record, a
+	// call's cost may differ from what its answer said before an alert says so.
+	CostTolerance decimal.Decimal
 	// CostAlertThreshold is what a month may cost in EUR, fixed and variable
 	// together, before an alert says so; 0: there is none.
 	CostAlertThreshold decimal.Decimal
@@ -63,6 +75,12 @@ func (o Options) validate() error {
 	}
 	if o.CostAlertThreshold.IsNegative() {
 		errs = append(errs, fmt.Errorf("cost alert threshold of %s EUR: want 0 (none) or more", o.CostAlertThreshold))
+	}
+	if o.CostTolerance.IsNegative() {
+		errs = append(errs, fmt.Errorf("cost tolerance of %s: want 0 or more", o.CostTolerance))
+	}
+	if o.MinSeverity != "" && !slices.Contains(severities, o.MinSeverity) {
+		errs = append(errs, fmt.Errorf("least severity %q: want one of %q", o.MinSeverity, severities))
 	}
 	if o.FirstLookup < 0 || o.VerifyDelay < 0 {
 		errs = append(errs, fmt.Errorf("delays of %s before the first lookup and %s before verification: want 0 or more", o.FirstLookup, o.VerifyDelay))
@@ -156,7 +174,14 @@ func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		// Row locks under READ COMMITTED are all the isolation that is needed;
 		// said explicitly, since a database may have another default.
-		err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, do)
+		made := new(transaction)
+		err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			made.Tx = tx
+			return do(made)
+		})
+		if err == nil {
+			s.tellRaised(made.raised)
+		}
 		if err == nil || attempt == maxAttempts || !retryable(err) {
 			return err
 		}
