@@ -313,6 +313,11 @@ func describeBudgets(api huma.API) {
 			schemas[schema].Properties[name].Enum = values
 		}
 	}
+	end := schemas["ChangeBudgetInputBody"].Properties["ends_at"]
+	end.Type, end.Format, end.Nullable = huma.TypeString, "date-time", true
+	end.Examples = []any{"2027-01-01T00:00:00Z"}
+	decision := schemas["Explanation"].Properties["decision"]
+	decision.AnyOf, decision.Ref = []*huma.Schema{{Ref: decision.Ref}, {Type: "null"}}, ""
 	schemas["Alert"].Properties["data"].Type = huma.TypeObject
 	schemas["Alert"].Properties["data"].AdditionalProperties = true
 }

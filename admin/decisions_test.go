@@ -170,3 +170,13 @@ func TestRoutesOfBudgetsAreDescribed(t *testing.T) {
 	require.NotContains(t, at(t, doc, "paths", "/api/budgets/{id}", "patch"), "scope")
 	require.Equal(t, "number", at(t, schemas, "BudgetBody", "properties", "limit", "type"))
 }
+
+func TestWhatCanBeNullIsDescribedSo(t *testing.T) {
+	var doc map[string]any
+	require.NoError(t, json.Unmarshal([]byte(bodyOf(t, get(withBudgets(t, &fakeBudgets{}), "/openapi.json"))), &doc))
+	schemas := at(t, doc, "components", "schemas")
+	require.Equal(t, []any{map[string]any{"$ref": "#/components/schemas/DecisionRow"}, map[string]any{"type": "null"}}, at(t, schemas, "Explanation", "properties", "decision", "anyOf"))
+	require.Equal(t, []any{"string", "null"}, at(t, schemas, "ChangeBudgetInputBody", "properties", "ends_at", "type"))
+	require.Equal(t, []any{"object", "null"}, at(t, schemas, "ScopeBody", "type"))
+	require.NotContains(t, at(t, schemas, "ChangeBudgetInputBody", "properties"), "currency", "it is told only to whoever sends it")
+}

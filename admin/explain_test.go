@@ -10,14 +10,18 @@ import (
 	"bursar/accounting"
 )
 
-func explained(t *testing.T, row accounting.DecisionRow, budgets ...accounting.Budget) explanation {
-	t.Helper()
-	h := withBudgets(t, &fakeBudgets{decisions: []accounting.DecisionRow{row}, budgets: budgets})
-	return dataOf[explanation](t, get(h, "/api/guard/explain/"+row.ID.String()), http.StatusOK)
+// explained explains a decision about a call, in whose place the row stands.
+func explained(row accounting.DecisionRow, budgets ...accounting.Budget) explanation {
+	known := map[string]accounting.Budget{}
+	for _, b := range budgets {
+		known[b.ID] = b
+	}
+	return explain(row.ID, row, known)
 }
 
 func TestARefusalIsExplainedWithWhatWasLeftAndWhatToDo(t *testing.T) {
-	e := explained(t, refused(), q4())
+	h := withBudgets(t, &fakeBudgets{decisions: []accounting.DecisionRow{refused()}, budgets: []accounting.Budget{q4()}})
+	e := dataOf[explanation](t, get(h, "/api/guard/explain/"+refused().ID.String()), http.StatusOK)
 	require.Equal(t, accounting.VerdictBlocked, e.Verdict)
 	require.Equal(t, "The call was refused with status 402 and not sent: the most that the call could cost did not fit into what a hard budget had left.", e.Summary)
 	require.Len(t, e.Budgets, 1)
@@ -38,7 +42,7 @@ func TestEveryBudgetThatAppliedIsExplained(t *testing.T) {
 	row.Budgets = append(row.Budgets,
 		accounting.DecisionShare{BudgetID: "soft", EachValue: "l-1", Verdict: accounting.VerdictAllowed, Limit: money("1"), PeriodStart: accounting.TotalStart},
 		accounting.DecisionShare{BudgetID: "gone", Verdict: accounting.VerdictAllowed, Limit: money("3"), Settled: money("5"), PeriodStart: accounting.TotalStart})
-	e := explained(t, row, q4(), soft)
+	e := explained(row, q4(), soft)
 	require.Equal(t, "The call was sent: every budget that applied had room for it.", e.Summary)
 	require.Empty(t, e.WhatToDo)
 	require.Contains(t, e.Budgets[0].Words, "The most that the call could cost, 0.1 USD, was reserved: the call passed.")
@@ -49,7 +53,7 @@ func TestEveryBudgetThatAppliedIsExplained(t *testing.T) {
 
 	soft.Mode = accounting.ModeAlert
 	row.Budgets[1].Settled, row.Budgets[0].Charge = money("9"), money("0")
-	e = explained(t, row, q4(), soft)
+	e = explained(row, q4(), soft)
 	require.Contains(t, e.Budgets[0].Words, "Nothing had to be reserved: the call passed.")
 	require.Contains(t, e.Budgets[1].Words, "It only alerts: the call passed.")
 }
@@ -75,13 +79,13 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		row.Budgets[0].Verdict, row.Budgets[0].Reason = want.verdict, reason
 		budget := q4()
 		budget.Mode, budget.EssentialPurposes = accounting.ModeSoft, []string{"reply_handling"}
-		e := explained(t, row, budget)
+		e := explained(row, budget)
 		require.Contains(t, e.Summary, want.summary, reason)
 		require.Contains(t, e.WhatToDo, want.advice, reason)
 		require.Contains(t, e.Budgets[0].Words, want.words, reason)
 
 		row.Budgets = nil
-		e = explained(t, row)
+		e = explained(row)
 		switch reason {
 		case accounting.ReasonEmergencyStop, accounting.ReasonHeld:
 			require.Contains(t, e.WhatToDo, "DELETE /api/guard/emergency-stop/stop-1", "a stop applies without any budget")
@@ -96,9 +100,9 @@ func TestWhatIsKeptForEssentialCallsIsExplained(t *testing.T) {
 	row.Purpose, row.BoundUSD = ptr("testing"), usd("2.6")
 	row.Budgets[0].Settled, row.Budgets[0].Reserved = money("7.4"), money("0.1")
 	budget.EssentialShare, budget.EssentialPurposes = money("0.2"), []string{"reply_handling"}
-	require.Contains(t, explained(t, row, budget).Budgets[0].Words, "so 2.5 USD was left for calls that are not essential, which may use 10 USD of it. The call could cost up to 2.6 USD, which did not fit: the call was refused.")
+	require.Contains(t, explained(row, budget).Budgets[0].Words, "so 2.5 USD was left for calls that are not essential, which may use 10 USD of it. The call could cost up to 2.6 USD, which did not fit: the call was refused.")
 	row.Purpose = nil
-	words := explained(t, row, budget).Budgets[0].Words
+	words := explained(row, budget).Budgets[0].Words
 	require.Contains(t, words, "so 5 USD was left. The call could cost up to 2.6 USD, which did not fit, since other replicas held the rest for their calls: the call was refused.")
 }
 
@@ -106,7 +110,7 @@ func TestACallThatWasRefusedBeforeItsPeriodWasKnownIsExplainedWithoutFigures(t *
 	row, budget := refused(), q4()
 	row.Reason, row.Field, row.BoundUSD = ptr(string(accounting.ReasonTagRequired)), ptr("X-Lead-ID"), nil
 	row.Budgets[0] = accounting.DecisionShare{BudgetID: "q4", Verdict: accounting.VerdictBlocked, Reason: accounting.ReasonTagRequired, Limit: money("12.5")}
-	e := explained(t, row, budget)
+	e := explained(row, budget)
 	require.Equal(t, "Budget Q4 outreach (q4), hard: 12.5 USD a month. It is divided by a tag that the call did not have (X-Lead-ID): the call was refused.", e.Budgets[0].Words)
 	require.Nil(t, e.Budgets[0].PeriodStart)
 	require.Nil(t, e.Budgets[0].ResetsAt)
@@ -116,16 +120,36 @@ func TestACallThatWasRefusedBeforeItsPeriodWasKnownIsExplainedWithoutFigures(t *
 func TestACallThatPassedUndecidedIsExplained(t *testing.T) {
 	row := refused()
 	row.Verdict, row.Reason, row.Budgets = accounting.VerdictAllowed, ptr(string(accounting.ReasonNotLoaded)), nil
-	require.Equal(t, "The call was sent, although this replica could not read yet what it needs to know of budgets.", explained(t, row).Summary)
+	require.Equal(t, "The call was sent, although this replica could not read yet what it needs to know of budgets.", explained(row).Summary)
+}
+
+func TestTheWayToABoundIsTold(t *testing.T) {
+	row := refused()
+	row.Reason, row.Field, row.Detail, row.BoundUSD = ptr(string(accounting.ReasonNoBound)), ptr("plugins[0]"), ptr("plugins[0] is a plugin; leave it out."), nil
+	row.Budgets[0].Reason = accounting.ReasonNoBound
+	require.Equal(t, "Change what has no bound (plugins[0]), or use a soft budget, which needs none; docs/budgets.md says what bounds a call. "+
+		"The caller was told: plugins[0] is a plugin; leave it out.", explained(row, q4()).WhatToDo)
 }
 
 func TestADowngradeIsExplained(t *testing.T) {
 	row := refused()
 	row.Verdict, row.Reason, row.DowngradedTo = accounting.VerdictDowngraded, ptr(string(accounting.ReasonExceeded)), ptr("openai/gpt-5-mini")
 	row.Budgets[0].Verdict, row.Budgets[0].Reason = accounting.VerdictDowngraded, accounting.ReasonExceeded
-	e := explained(t, row, q4())
+	e := explained(row, q4())
 	require.Equal(t, "The call was sent with openai/gpt-5-mini in place of anthropic/claude-sonnet-4.5: settled spend of a budget had reached its limit.", e.Summary)
 	require.True(t, strings.HasSuffix(e.Budgets[0].Words, "Settled spend had reached the limit: the call was sent with openai/gpt-5-mini."), e.Budgets[0].Words)
+}
+
+func TestABudgetThatLetACallPassIsNotBlamedForItsRefusal(t *testing.T) {
+	row := refused()
+	other := row.Budgets[0]
+	other.BudgetID, other.Verdict, other.Reason, other.Settled = "roomy", accounting.VerdictAllowed, accounting.ReasonNone, money("0")
+	wanting := other
+	wanting.BudgetID, wanting.Verdict, wanting.Reason = "wanting", accounting.VerdictDowngraded, accounting.ReasonExceeded
+	row.Budgets = append(row.Budgets, other, wanting)
+	e := explained(row, q4())
+	require.Contains(t, e.Budgets[1].Words, "The limit was not reached: it would have let the call pass.")
+	require.Contains(t, e.Budgets[2].Words, "it asked for another model, with which the call could not be sent.")
 }
 
 func TestAMergedRefusalSaysThatItStandsForOthers(t *testing.T) {

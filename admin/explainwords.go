@@ -71,6 +71,14 @@ func reasonWords(row *accounting.DecisionRow) string {
 	return *row.Reason
 }
 
+// told is what the caller was told, which names the way out.
+func told(row *accounting.DecisionRow) string {
+	if row.Detail == nil {
+		return ""
+	}
+	return "The caller was told: " + *row.Detail
+}
+
 func inField(row *accounting.DecisionRow) string {
 	if row.Field == nil {
 		return ""
@@ -182,19 +190,19 @@ func (w *shareWords) outcome() string {
 	case accounting.ReasonNotLoaded:
 		return "This replica could not tell yet what of it there was" + w.consequence()
 	case accounting.ReasonEssential:
-		return "It was used up, but the purpose " + purposeOf(w.row) + " is essential to it: the call passed."
+		return "It was used up, but the purpose " + purposeOf(w.row) + " is essential to it" + w.passed()
 	case accounting.ReasonTagRequired:
 		return "It is divided by a tag that the call did not have" + inField(w.row) + w.consequence()
 	}
 	switch {
 	case w.share.Charge.IsPositive() && w.share.Verdict != accounting.VerdictBlocked:
-		return "The most that the call could cost, " + w.amount(w.share.Charge.Decimal) + ", was reserved: the call passed."
+		return "The most that the call could cost, " + w.amount(w.share.Charge.Decimal) + ", was reserved" + w.passed()
 	case w.share.Verdict == accounting.VerdictAllowed && w.budget.Mode == accounting.ModeAlert:
-		return "It only alerts: the call passed."
+		return "It only alerts" + w.passed()
 	case w.share.Verdict == accounting.VerdictAllowed && w.budget.Mode == accounting.ModeHard:
-		return "Nothing had to be reserved: the call passed."
+		return "Nothing had to be reserved" + w.passed()
 	case w.share.Verdict == accounting.VerdictAllowed && w.share.Settled.LessThan(w.share.Limit.Decimal):
-		return "The limit was not reached: the call passed."
+		return "The limit was not reached" + w.passed()
 	}
 	return "For it, the call was " + string(w.share.Verdict) + "."
 }
@@ -205,9 +213,21 @@ func (w *shareWords) consequence() string {
 	case accounting.VerdictBlocked:
 		return ": the call was refused."
 	case accounting.VerdictDowngraded:
-		return ": the call was sent with " + orUnnamed(w.row.DowngradedTo) + "."
+		if w.row.DowngradedTo == nil {
+			return ": it asked for another model, with which the call could not be sent."
+		}
+		return ": the call was sent with " + *w.row.DowngradedTo + "."
 	case accounting.VerdictWarned:
-		return ", and the budget only warns: the call passed."
+		return ", and the budget only warns" + w.passed()
+	}
+	return w.passed()
+}
+
+// passed ends a sentence about a budget that did not stand against the call;
+// another one may have.
+func (w *shareWords) passed() string {
+	if w.row.Verdict == accounting.VerdictBlocked {
+		return ": it would have let the call pass."
 	}
 	return ": the call passed."
 }
@@ -267,7 +287,7 @@ func (w *shareWords) advice() string {
 	case accounting.ReasonNoRoom:
 		return "Send a call that can cost less (a lower max_tokens, a shorter prompt, a cheaper model), " + raise + wait + "."
 	case accounting.ReasonNoBound:
-		return "Change the field so that the cost has a bound" + inField(w.row) + fmt.Sprintf(", or set bound to provider (PATCH %s/%s); docs/budgets.md says what bounds a call.", budgetsPath, w.budget.ID)
+		return strings.TrimSpace("Change what has no bound" + inField(w.row) + ", or use a soft budget, which needs none; docs/budgets.md says what bounds a call. " + told(w.row))
 	case accounting.ReasonNoLease:
 		return "Try again in a second. If it stays, /readyz says whether the database answers, and GET " + budgetsPath + "/leases which replica holds the money."
 	case accounting.ReasonNotLoaded, accounting.ReasonTagRequired:
