@@ -29,9 +29,8 @@ type scanner struct {
 	began bool // a document has begun
 
 	inString  bool
-	escaped   bool // the last byte was a backslash inside a string
+	escaped   bool // the last byte was a backslash inside a string that escapes the next
 	inLiteral bool // a number, true, false or null
-	unescape  bool // the captured string holds a backslash
 	capture   bool // the scalar is wanted
 	overflow  bool // and is longer than maxScalar
 	length    int
@@ -90,7 +89,7 @@ func (s *scanner) structure(p []byte) int {
 			s.beginString()
 			return i + 1
 		default:
-			s.inLiteral, s.length, s.overflow, s.unescape = true, 0, false, false
+			s.inLiteral, s.length, s.overflow = true, 0, false
 			s.capture = s.wantsScalar()
 			return i
 		}
@@ -140,49 +139,55 @@ func (s *scanner) wantsScalar() bool {
 }
 
 func (s *scanner) beginString() {
-	s.inString, s.escaped, s.length, s.overflow, s.unescape = true, false, 0, false, false
+	s.inString, s.escaped, s.length, s.overflow = true, false, 0, false
 	isKey := s.depth > 0 && !s.top().array && !s.top().hasKey
 	s.capture = isKey || s.wantsScalar()
 }
 
-// string takes bytes of a string up to and with its closing quote. Each byte
-// is looked at a bounded number of times, also in a megabyte of backslashes.
+// string takes bytes of a string up to and with its closing quote.
 func (s *scanner) string(p []byte) int {
-	i := 0
-	if s.escaped {
-		s.escaped = false
-		i = 1
-	}
-	quote := -1
-	for {
-		if quote < i {
-			if quote = bytes.IndexByte(p[i:], '"'); quote < 0 {
-				quote = len(p)
-			} else {
-				quote += i
-			}
-		}
-		slash := bytes.IndexByte(p[i:quote], '\\')
-		if slash < 0 {
-			break
-		}
-		s.unescape = true
-		i += slash + 2
-		if i > len(p) { // the backslash is the last byte
-			s.escaped = true
-			s.keep(p)
-			return len(p)
-		}
-	}
-	s.keep(p[:quote])
-	if quote == len(p) {
+	end := s.closingQuote(p)
+	if end < 0 {
+		s.keep(p)
 		return len(p)
 	}
+	s.keep(p[:end])
 	s.inString = false
 	if s.capture && s.skip == 0 {
 		s.endString()
 	}
-	return quote + 1
+	return end + 1
+}
+
+// closingQuote returns the place of the quote that ends the string, -1 if it is
+// not in p. A quote belongs to the string if an odd number of backslashes stands
+// before it. Nothing else is looked for, so a prompt is gone through once, and a
+// megabyte of backslashes counted once.
+func (s *scanner) closingQuote(p []byte) int {
+	for from := 0; ; {
+		end := len(p)
+		quote := bytes.IndexByte(p[from:], '"')
+		if quote >= 0 {
+			end = from + quote
+		}
+		first := end
+		for first > from && p[first-1] == '\\' {
+			first--
+		}
+		escaped := (end-first)%2 == 1
+		if first == from {
+			escaped = escaped != s.escaped // the backslashes before p count too
+		}
+		if quote < 0 {
+			s.escaped = escaped
+			return -1
+		}
+		s.escaped = false
+		if !escaped {
+			return end
+		}
+		from = end + 1
+	}
 }
 
 func (s *scanner) keep(p []byte) {
@@ -200,7 +205,7 @@ func (s *scanner) endString() {
 	text := s.scalar[:s.length]
 	if s.overflow {
 		text = nil
-	} else if s.unescape {
+	} else if bytes.IndexByte(text, '\\') >= 0 {
 		text = unquote(text)
 	}
 	top := s.top()
