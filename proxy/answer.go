@@ -47,7 +47,7 @@ func modifyResponse(response *http.Response) error {
 	if c.recorded || c.class.JobID != "" {
 		c.meter = openrouter.NewMeter(response.Header)
 	}
-	response.Body = &answer{upstream: response.Body, call: c}
+	response.Body = &answer{upstream: response.Body, call: c, meter: c.meter}
 	return nil
 }
 
@@ -56,7 +56,9 @@ func modifyResponse(response *http.Response) error {
 type answer struct {
 	upstream io.ReadCloser
 	call     *call
-	broken   error // how it broke off, to be told after what had come
+	meter    *openrouter.Meter // the call's, until Close
+	noted    bool              // only the meter has to see what comes
+	broken   error             // how it broke off, to be told after what had come
 }
 
 // Read shows the meter what it returns, before it returns it.
@@ -90,20 +92,34 @@ func (a *answer) breakOff() error {
 }
 
 func (a *answer) observe(p []byte) {
-	c := a.call
-	if c.firstByte == 0 {
-		c.firstByte = c.handler.opts.Now().Sub(c.started)
+	if a.meter != nil {
+		a.meter.Write(p)
 	}
-	if c.meter == nil {
+	if !a.noted {
+		a.note()
+	}
+}
+
+// note takes over what is needed of an answer's beginning, and is done when it
+// has it: of a thousand open streams each chunk would otherwise fetch half of
+// its call back into the processor's cache.
+func (a *answer) note() {
+	c := a.call
+	elapsed := c.handler.opts.Now().Sub(c.started)
+	if c.firstByte == 0 {
+		c.firstByte = elapsed
+	}
+	if a.meter == nil {
+		a.noted = true
 		return
 	}
-	c.meter.Write(p)
-	if !c.event.TimeToFirstToken.Known && c.meter.SawContent() {
-		c.event.TimeToFirstToken = accounting.Some(c.handler.opts.Now().Sub(c.started))
+	if !c.event.TimeToFirstToken.Known && a.meter.SawContent() {
+		c.event.TimeToFirstToken = accounting.Some(elapsed)
 	}
 	if c.event.GenerationID == "" && c.class.JobID == "" {
-		c.identify(c.meter.Reading().GenerationOf(c.class, ""))
+		c.identify(a.meter.Reading().GenerationOf(c.class, ""))
 	}
+	a.noted = c.event.TimeToFirstToken.Known && (c.event.GenerationID != "" || c.class.JobID != "")
 }
 
 // Close reads on if the client left before the end, for as long as the call
@@ -114,6 +130,7 @@ func (a *answer) Close() error {
 		a.readOn()
 	}
 	err := a.upstream.Close()
+	a.meter = nil // finish gives it to another call
 	c.finish()
 	return err
 }

@@ -13,18 +13,26 @@ import (
 // each write, so it never ends a stream that moves.
 type responseWriter struct {
 	http.ResponseWriter
+
+	// What each chunk of a stream needs stands together, so that it is fetched
+	// together: with many streams it has left the cache since the last one.
+	mu       sync.Mutex // ReverseProxy's delayed flush comes from a goroutine of its own
+	flush    interface{ FlushError() error }
+	now      func() time.Time
+	stall    time.Duration
+	deadline time.Time // of the last write; zero: none was set
+
 	control  *http.ResponseController
 	call     *call
 	status   int
 	wrote    bool
-	deadline time.Time // of the last write; zero: none was set
 	headerAt time.Time
-
-	mu sync.Mutex // ReverseProxy's delayed flush comes from a goroutine of its own
 }
 
 func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
 	w.ResponseWriter, w.control, w.call = inner, http.NewResponseController(inner), c
+	w.now, w.stall = c.handler.opts.Now, c.handler.opts.ClientStallTimeout
+	w.flush, _ = inner.(interface{ FlushError() error })
 }
 
 // own adds our headers. They are set on the answer's own headers, since a 1xx
@@ -64,7 +72,10 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func (w *responseWriter) FlushError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.control.Flush()
+	if w.flush == nil {
+		return w.control.Flush() // which looks behind what wraps the server's own writer
+	}
+	return w.flush.FlushError()
 }
 
 // WriteHeader keeps net/http from guessing a Content-Type that OpenRouter did
@@ -95,12 +106,11 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // extendDeadline moves the deadline when a quarter of it is used up, not on
 // every chunk.
 func (w *responseWriter) extendDeadline() {
-	stall := w.call.handler.opts.ClientStallTimeout
-	now := w.call.handler.opts.Now()
-	if w.deadline.Sub(now) > stall*3/4 {
+	now := w.now()
+	if w.deadline.Sub(now) > w.stall*3/4 {
 		return
 	}
-	w.deadline = now.Add(stall)
+	w.deadline = now.Add(w.stall)
 	_ = w.control.SetWriteDeadline(w.deadline) // a writer without deadlines has no stalled clients
 }
 
