@@ -182,6 +182,9 @@ func (c *chaos) requireSumsEqualRows(conn *pgx.Conn) {
 	differences, err := store.CheckRollups(context.Background())
 	require.NoError(c.t, err)
 	require.Empty(c.t, differences, "sums equal rows")
+	differences, err = store.CheckBudgets(context.Background())
+	require.NoError(c.t, err)
+	require.Empty(c.t, differences, "budgets equal rows and leases")
 
 	var months decimal.Decimal
 	require.NoError(c.t, conn.QueryRow(context.Background(), `SELECT coalesce(sum(openrouter_cost), 0) FROM monthly_costs`).Scan(&months))

@@ -90,6 +90,9 @@ func (r *running) requireLedgersAgree(patience time.Duration) {
 	differences, err := r.store.CheckRollups(context.Background())
 	require.NoError(r.t, err)
 	assert.Empty(r.t, differences, "sums equal rows")
+	differences, err = r.store.CheckBudgets(context.Background())
+	require.NoError(r.t, err)
+	assert.Empty(r.t, differences, "budgets equal rows and leases")
 	var total decimal.Decimal
 	require.NoError(r.t, conn.QueryRow(context.Background(), `SELECT coalesce(sum(openrouter_cost), 0) FROM monthly_costs`).Scan(&total))
 	want := decimal.Zero
