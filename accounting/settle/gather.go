@@ -88,6 +88,9 @@ func (s *Shipper) next(ctx context.Context, n int) []accounting.Event {
 // has come.
 func (s *Shipper) inMemory(batch []accounting.Event) []accounting.Event {
 	if room := s.opts.BatchSize - len(batch); room > 0 {
+		if s.overflow.depth() > 0 {
+			s.oldest.CompareAndSwap(0, time.Now().UnixNano()) // or they would be nowhere for a moment: see Idle
+		}
 		batch = append(batch, s.overflow.take(room)...)
 	}
 	if room := s.opts.BatchSize - len(batch); room > 0 {

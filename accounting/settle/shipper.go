@@ -181,6 +181,10 @@ func (s *Shipper) acquire(ctx context.Context) error {
 
 func (s *Shipper) release() { s.turn <- struct{}{} }
 
+// Idle reports whether nothing that was in memory only waits to be shipped, and
+// nothing is being shipped. What waits in the journal it does not know.
+func (s *Shipper) Idle() bool { return s.overflow.depth() == 0 && s.oldest.Load() == 0 }
+
 // lag is the age of the oldest call in hand, in seconds.
 func (s *Shipper) lag() float64 {
 	oldest := s.oldest.Load()

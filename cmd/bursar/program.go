@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -61,6 +62,7 @@ type program struct {
 	transport *http.Transport
 
 	reconciliation reconciliation
+	budgeting      budgeting
 
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
@@ -85,7 +87,9 @@ func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, post
 }
 
 func makeProgram(cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) *program {
-	return &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+	p := &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+	p.budgeting.replica = accounting.NewRequestID(time.Now(), rand.Uint64(), rand.Uint64()).String() // a UUID as good as any
+	return p
 }
 
 // open opens everything that a Bursar holds, in the order in which a failure is
@@ -98,7 +102,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openReconciliation, p.openProxy, p.openAdmin,
+		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openReconciliation, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -132,6 +136,7 @@ func (p *program) makeDataDir(context.Context) error {
 func (p *program) openJournal(context.Context) (err error) {
 	p.journal, err = journal.Open(journal.Options{
 		Dir:          filepath.Join(p.cfg.Data.Dir, "journal"),
+		Owner:        p.budgeting.replica,
 		SegmentBytes: int64(p.cfg.Journal.SegmentBytes),
 		MaxBytes:     int64(p.cfg.Journal.MaxBytes),
 		Sync:         journal.SyncMode(p.cfg.Journal.Sync),
@@ -173,6 +178,9 @@ func (p *program) migrate(ctx context.Context) error {
 	if err := p.store.EnsurePartitions(ctx, time.Now()); err != nil {
 		return err
 	}
+	if err := p.store.EnsureBudget(ctx, p.monthlyAI()); err != nil {
+		return err
+	}
 	p.migrated.Store(true)
 	return nil
 }
@@ -201,6 +209,8 @@ func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, regis
 		USDToEURRate:  cfg.Economics.USDToEURRate,
 		FirstLookup:   cfg.Settle.FirstLookup,
 		VerifyDelay:   cfg.Settle.VerifyDelay,
+
+		CostAlertThreshold: cfg.Economics.CostAlertThreshold,
 	})
 	if err != nil && cluster != nil {
 		err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx)))
@@ -314,6 +324,8 @@ func (p *program) openProxy(context.Context) error {
 	}
 	handler, err := proxy.New(proxy.Options{
 		Upstream: upstream, Transport: p.transport, Recorder: p.recorder, Keyring: p.keyring,
+		Guard: p.budgeting.guard, Bodies: bodies{p.budgeting.prices}, FindBudget: p.budgeting.rules.find,
+		InspectBytes:     int64(p.cfg.Budgets.InspectBytes),
 		RefuseUnrecorded: settle.WhenFull(p.cfg.Journal.WhenFull) == settle.WhenFullRefuse,
 		APIKey:           p.cfg.Upstream.APIKey.Reveal(), ClientTokens: tokens,
 		Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...), StrictTags: p.cfg.Tags.Strict,
@@ -324,6 +336,9 @@ func (p *program) openProxy(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.budgeting.guard.OnCut(func(match func(*accounting.Tags, string, []string) bool) {
+		p.log.Warn().Int("calls", handler.Cut(match)).Msg("a stop has cut calls in flight")
+	})
 	opts := proxy.ServerOptions{ReadHeaderTimeout: p.cfg.Proxy.ReadHeaderTimeout, IdleTimeout: p.cfg.Proxy.IdleTimeout, Logger: p.log}
 	if p.cfg.Proxy.TLSCertFile != "" {
 		certificate, err := tls.LoadX509KeyPair(p.cfg.Proxy.TLSCertFile, p.cfg.Proxy.TLSKeyFile)
@@ -353,6 +368,8 @@ func (p *program) openAdmin(context.Context) error {
 		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
+		Budgets: &admin.BudgetOptions{Store: p.store, Guard: p.budgeting.guard,
+			Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...)},
 		Readiness: []admin.Check{
 			{Name: "database", Probe: p.probeDatabase},
 			{Name: "journal", Probe: p.probeJournal},

@@ -43,7 +43,10 @@ func (p *program) start() error {
 	p.loop("backlog", backlog.Run)
 	p.startReconciliation()
 	p.loop("journal adoption", p.adopt)
+	p.loop("prices", p.budgeting.prices.Run)
+	p.loop("leases of dead processes", p.closeDeadLeases)
 	p.loop("shipper", p.shipper.Run)
+	p.loop("guard", p.budgeting.guard.Run) // before the shipper in stopping: it has refusals to record
 	p.serve("admin port", func() error { return p.adminServer.Serve(p.adminListener) })
 	p.serve("data port", func() error {
 		if p.cfg.Proxy.TLSCertFile != "" {
@@ -123,8 +126,8 @@ func (p *program) migrateEventually(ctx context.Context) error {
 }
 
 // stop ends the program in the order that loses nothing: readiness off, the
-// proxy drains, the last flush, the loops, the journal, the admin port, the
-// pool, the private Postgres.
+// proxy drains, the last flush, leases returned, the loops, the journal, the
+// admin port, the pool, the private Postgres.
 func (p *program) stop() error {
 	p.draining.Store(true)
 	if p.handover.after == nil {
@@ -141,6 +144,7 @@ func (p *program) stop() error {
 		errs = append(errs, l.stop())
 		if l.name == "shipper" {
 			errs = append(errs, p.flush())
+			p.returnLeases()
 		}
 	}
 	return errors.Join(append(errs, p.close())...)
