@@ -15,16 +15,15 @@ import (
 // bank is Postgres as the guards know it: budgets, what was shipped, and the
 // leases, by the rules of accounting.Lease. It checks itself after each change.
 type bank struct {
-	mu       sync.Mutex
-	rules    accounting.GuardRules
-	seen     map[string]time.Time // replicas
-	obeyed   map[string]int64
-	periods  map[accounting.LeaseKey]*bankPeriod
-	rows     map[accounting.RequestID]*bankRow
-	ids      map[string]bool // stops that were ever created
-	broken   []error         // rules that did not hold
-	leases   int             // questions
-	requests []accounting.LeaseRequest
+	mu      sync.Mutex
+	rules   accounting.GuardRules
+	seen    map[string]time.Time // replicas
+	obeyed  map[string]int64
+	periods map[accounting.LeaseKey]*bankPeriod
+	rows    map[accounting.RequestID]*bankRow
+	ids     map[string]bool // stops that were ever created
+	broken  []error         // rules that did not hold
+	leases  int             // questions
 
 	// away says, if it is not nil, what becomes of a question of a replica.
 	away func(replica string) fate
@@ -133,7 +132,6 @@ func (b *bank) Lease(_ context.Context, replica string, now time.Time, requests 
 		return nil, errAway
 	}
 	b.leases++
-	b.requests = append(b.requests, requests...)
 	leases := make([]accounting.Lease, len(requests))
 	for i := range requests {
 		leases[i] = b.lease(replica, now, &requests[i])
@@ -367,6 +365,13 @@ func (b *bank) stand(k accounting.LeaseKey) bankPeriod {
 		return *p
 	}
 	return bankPeriod{}
+}
+
+// asked is how many questions the bank has had.
+func (b *bank) asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.leases
 }
 
 // problems are the rules that did not hold.

@@ -13,7 +13,9 @@ import (
 // may have brought is not counted: it is the database's word against nothing.
 // The next answers tell: what the database holds for this replica grows by
 // grants alone, so where it holds more than it possibly could without the lost
-// one, the difference is that one's, and is ours.
+// one, the difference is that one's, and is ours. Money that was to be returned
+// by a lost question is another matter: the database may hold it now and obey
+// the question later. It is in suspense until that cannot happen any more.
 type book struct {
 	granted amount // that we know of, less what was given back; it may wrap
 	// ceiling is the most that the database can hold for us unless it granted
@@ -21,11 +23,12 @@ type book struct {
 	ceiling amount
 	known   bool
 
-	// doubtUntil is not zero after an answer was lost: until then, at least, the
-	// database is asked what it holds, since a commit may be late. clean: it
-	// has answered since, with every ended call in it.
+	// doubtUntil is not zero after an answer was lost: until then the question
+	// may still be obeyed, and at least until then the database is asked what it
+	// holds. clean: it is being asked with every ended call in it.
 	doubtUntil time.Time
 	clean      bool
+	suspense   amount // that lost questions may have returned, or may still
 
 	turn    pot // whose calls are asked for next, where both kinds wait
 	refusal [pots]refusal
@@ -45,14 +48,18 @@ func (r *refusal) holds(need amount, now time.Time) bool {
 	return need >= r.need && now.Before(r.until)
 }
 
-// patience is how long a transaction whose client has gone may still commit.
-const patience = 5 * time.Second
+// patience is how long after its client has given up a transaction may still
+// commit. It is the one assumption about time that hard budgets rest on.
+const patience = 10 * time.Second
 
 // shipped notes that the database has every call that ended here up to the
 // moment at which consumed was read. What it holds is then no more than what
-// we hold.
-func (b *book) shipped(consumed amount) {
-	have := b.granted - consumed
+// we hold, and what is in suspense.
+func (b *book) shipped(consumed amount, now time.Time) {
+	if !now.Before(b.doubtUntil) {
+		b.suspense = 0
+	}
+	have := b.granted - consumed + b.suspense
 	if !b.known || have < b.ceiling {
 		b.ceiling, b.known = have, true
 	}
@@ -68,8 +75,12 @@ func (b *book) send(back amount) {
 	}
 }
 
-// lost notes that a question's answer did not come.
-func (b *book) lost(now time.Time) {
+// lost notes that the answer to a question that gave back money did not come.
+func (b *book) lost(back amount, now time.Time) {
+	b.suspense += back
+	if b.known {
+		b.ceiling += back
+	}
 	b.doubtUntil = now.Add(patience)
 	b.clean = false
 }
@@ -83,12 +94,12 @@ func (b *book) answer(granted, held decimal.Decimal, consumed amount, now time.T
 		found = max(0, floor(held.Sub(granted))-b.ceiling)
 	}
 	b.granted += fresh + found
-	if missing := b.granted - consumed - floor(held); missing > 0 {
+	ceiling, ok := ceil(held) // beyond an amount it tells nothing
+	if missing := b.granted - consumed - floor(held); ok && missing > 0 {
 		b.granted -= missing
 		found -= missing
 	}
-	b.ceiling, _ = ceil(held)
-	b.known = true
+	b.ceiling, b.known = ceiling, ok
 	if b.clean && !now.Before(b.doubtUntil) {
 		b.doubtUntil = time.Time{}
 	}

@@ -122,7 +122,7 @@ func open(t *testing.T, b *bank, change ...func(*Options)) *fixture {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g.Run(ctx) //nolint:errcheck // it is nil
+		_ = g.Run(ctx)
 	}()
 	f := &fixture{Guard: g, t: t, bank: b, records: r, stop: func() { cancel(); <-done }}
 	t.Cleanup(f.stop)

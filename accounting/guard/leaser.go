@@ -226,7 +226,7 @@ func (l *leaser) ask(ctx context.Context, questions []*question) error {
 	for i, q := range questions {
 		b := &q.account.book
 		if shipped {
-			b.shipped(consumed[i])
+			b.shipped(consumed[i], l.now())
 		} else if l.shipped == nil {
 			b.clean = true // nobody will ever know better
 		}
@@ -240,7 +240,7 @@ func (l *leaser) ask(ctx context.Context, questions []*question) error {
 	leases, err := l.bank.Lease(ctx, l.replica, l.now(), requests)
 	if err != nil {
 		for _, q := range questions {
-			q.account.book.lost(l.now())
+			q.account.book.lost(q.returned(), l.now())
 		}
 		return fmt.Errorf("lease money of %d budgets: %w", len(requests), err)
 	}
@@ -254,7 +254,7 @@ func (l *leaser) ask(ctx context.Context, questions []*question) error {
 		if lease := answers[tableKey{k.BudgetID, k.EachValue, k.PeriodStart.UnixNano()}]; lease != nil {
 			l.book(q, lease)
 		} else {
-			q.account.book.lost(l.now())
+			q.account.book.lost(q.returned(), l.now())
 		}
 	}
 	return nil

@@ -24,14 +24,16 @@ func (p *pace) measure(a *account, now time.Time) {
 		elapsed = 0
 	}
 	if elapsed > 0 {
-		p.gross += ((charged-p.charged)/elapsed*1000 - p.gross) / 4
-		p.net += ((consumed-p.consumed)/elapsed*1000 - p.net) / 8
+		p.gross += (perSecond(charged-p.charged, elapsed) - p.gross) / 4
+		p.net += (perSecond(consumed-p.consumed, elapsed) - p.net) / 8
 		p.peak -= p.peak / 64
 	}
 	if elapsed > 0 || p.at.IsZero() {
 		p.at, p.charged, p.consumed = now, charged, consumed
 	}
 }
+
+func perSecond(sum amount, millis int64) amount { return min(max(0, sum/millis), most/1000) * 1000 }
 
 // sawLargest takes the largest charge into account without waiting for the next
 // measurement.

@@ -131,9 +131,9 @@ func (m *refusals) flush() {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		kinds := s.kinds
-		if len(kinds) > 0 {
-			s.kinds = make(map[uint64]*accounting.Event)
+		var kinds map[uint64]*accounting.Event
+		if len(s.kinds) > 0 {
+			kinds, s.kinds = s.kinds, make(map[uint64]*accounting.Event)
 		}
 		s.mu.Unlock()
 		for _, e := range kinds {

@@ -128,11 +128,11 @@ func (t *table) evict(s *shard) {
 	}
 }
 
-// remove retires an account of the shard, whose lock is held. It fails if the
-// account has users.
-func (t *table) remove(s *shard, a *account) bool {
+// remove retires an account of the shard, whose lock is held, unless it has
+// users.
+func (t *table) remove(s *shard, a *account) {
 	if !a.retire() {
-		return false
+		return
 	}
 	delete(s.accounts, tableKey{a.key.BudgetID, a.key.EachValue, a.start})
 	if a.key.EachValue != "" {
@@ -142,7 +142,6 @@ func (t *table) remove(s *shard, a *account) bool {
 		}
 	}
 	t.left(a)
-	return true
 }
 
 // prune removes the accounts for which it is asked to.
