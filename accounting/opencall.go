@@ -6,7 +6,7 @@ import "github.com/shopspring/decimal"
 // the call may have cost.
 type OpenCall struct {
 	ID       RequestID
-	Model    string // that served, as far as known, else that was asked for
+	Model    string // that served, as far as known, else that was asked for; empty: neither is known
 	Provider string // that served; empty: not known
 	Usage    Usage  // tokens, as far as known; its cost is not
 

@@ -44,6 +44,9 @@ func scanOpenCall(cr pgx.CollectableRow) (accounting.OpenCall, error) {
 	)
 	err := cr.Scan((*requestID)(&c.ID), &c.Model, &provider, &prompt, &completion, &cached, &write, &bound)
 	c.Provider = string(provider)
+	if c.Model == unknownModel {
+		c.Model = ""
+	}
 	c.Usage = accounting.Usage{
 		PromptTokens: accounting.FromPointer(prompt), CompletionTokens: accounting.FromPointer(completion),
 		CachedTokens: accounting.FromPointer(cached), CacheWriteTokens: accounting.FromPointer(write),
