@@ -23,6 +23,7 @@ import (
 // A killed process leaves everything in its journal, since Postgres was away.
 // Then the files are damaged as a torn write and a bad disk would.
 func TestChaosADamagedJournalGivesBackAllThatIsIntactAndSaysWhatIsNot(t *testing.T) {
+	t.Parallel()
 	for _, repaired := range []bool{false, true} {
 		t.Run(map[bool]string{false: "by the next start", true: "by bursar journal repair"}[repaired], func(t *testing.T) {
 			t.Parallel()

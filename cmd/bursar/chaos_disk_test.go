@@ -114,6 +114,7 @@ func TestChaosAFullDiskUnderTheJournalLosesNothing(t *testing.T) {
 
 // In each mode the process says what becomes of new calls, and does it.
 func TestWhatBecomesOfANewCallWithAFullJournalAndNoPostgresIsConfigured(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []struct {
 		whenFull, mode, says, counts string
 		status                       int
@@ -192,6 +193,7 @@ func TestChaosSyncsAndWritesThatFailLoseNothing(t *testing.T) {
 		b.until("rescued", func() bool { return b.metric("bursar_journal_rescued_total") > 0 })
 		syncs += b.metric("bursar_journal_sync_errors_total")
 		b.kill()
+		c.traffic.stop()
 		require.NoError(t, os.Remove(control))
 		b.start()
 		c.faults++

@@ -11,6 +11,7 @@ import (
 // of them.
 func TestChaosReplicasKilledAndReplacedLoseNothing(t *testing.T) {
 	onlyInFull(t, "TestChaosAReplicaAdoptsTheJournalOfAKilledOne")
+	t.Parallel()
 	for _, replicas := range []int{3, 4} {
 		t.Run(map[int]string{3: "three", 4: "four"}[replicas], func(t *testing.T) {
 			t.Parallel()
