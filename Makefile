@@ -9,7 +9,7 @@ NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients chaos vet bench fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard model fuzz lint vuln generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,14 @@ vet: ## run go vet
 
 bench: ## measure the added latency against a bare ReverseProxy
 	go run ./proxy/proxybench $(ARGS)
+
+bench-guard: ## measure the guard alone: ns for a decision, by budgets and goroutines
+	go test -pgo=off -run '^$$' -bench Decision -benchtime 200000x $(ARGS) ./accounting/guard
+
+model: ## check the guard's protocol exhaustively: every state, many scenarios, and by Spin
+	@$(NEED) go
+	GUARD_MODEL=full go test -pgo=off -count=1 -timeout 20m -v -run 'SmallWorld|FindsBroken|Interleaving' ./accounting/guard -rapid.checks=1000
+	deploy/scripts/model.sh
 
 fuzz: ## fuzz every parser for FUZZTIME each (10s)
 	deploy/scripts/fuzz.sh $(FUZZTIME)

@@ -23,6 +23,7 @@ func benchGuard(tb testing.TB, n int, change func(*accounting.Budget)) (*Guard, 
 		budgets = append(budgets, hardBudget(fmt.Sprintf("b%d", i), "1000000", campaign(fmt.Sprintf("c%d", i)), change))
 	}
 	b := newBank(budgets...)
+	b.unchecked = true
 	o := options(b, &records{})
 	o.Logger = zerolog.Nop()
 	o.LeaseIdle = time.Hour
@@ -47,12 +48,26 @@ func BenchmarkDecision(b *testing.B) {
 		for _, budgets := range []int{1, 100, 10_000} {
 			g, _ := benchGuard(b, budgets, func(b *accounting.Budget) { b.Mode = mode })
 			for _, goroutines := range []int{1, 8, 64} {
+				warm(g, budgets)
 				b.Run(fmt.Sprintf("%s/budgets=%d/goroutines=%d", mode, budgets, goroutines), func(b *testing.B) {
 					decide(b, g, budgets, goroutines)
 				})
 			}
 		}
 	}
+}
+
+// warm makes a call in each campaign, so that all have money in hand.
+func warm(g *Guard, budgets int) {
+	var calls sync.WaitGroup
+	for i := range budgets {
+		calls.Go(func() {
+			g.Release(g.Reserve(context.Background(), &accounting.Ask{
+				At: time.Now(), Tags: &accounting.Tags{CampaignID: fmt.Sprintf("c%d", i)}, Request: benchRequest{bound: amountOf("10")},
+			}))
+		})
+	}
+	calls.Wait()
 }
 
 // decide makes b.N calls, each reserved and settled, from goroutines that all
