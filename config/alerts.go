@@ -19,6 +19,7 @@ type Alerts struct {
 type Spike struct {
 	Action   string          `mapstructure:"action" default:"alert" allowed:"alert,hold,off" help:"when an hour of a campaign costs more than median + 6 MAD of its hours of 14 days: alert, or also hold the campaign until somebody releases it"`
 	MinUSD   decimal.Decimal `mapstructure:"min_usd" default:"1" help:"USD; an hour that costs less is never a spike"`
+	Interval time.Duration   `mapstructure:"interval" default:"1m" range:"positive" help:"how often campaigns are looked at"`
 	MinHours int             `mapstructure:"min_hours" default:"24" range:"positive" help:"hours since a campaign's first call from which on it is judged"`
 }
 

@@ -63,6 +63,7 @@ type program struct {
 
 	reconciliation reconciliation
 	budgeting      budgeting
+	alerting       alerting
 
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
@@ -102,7 +103,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.openTransport, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openReconciliation, p.openProxy, p.openAdmin,
+		p.openTransport, p.openChannels, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openAlerting, p.openReconciliation, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -156,7 +157,10 @@ func (p *program) openJournal(context.Context) (err error) {
 // the schema up to date. A database that does not answer is waited for in the
 // background: calls go on, and their events wait in the journal.
 func (p *program) openStore(ctx context.Context) (err error) {
-	if p.cluster, p.store, err = openStore(ctx, p.cfg, p.log, p.registry); err != nil {
+	if p.cluster, p.store, err = openStore(ctx, p.cfg, p.log, p.registry, p.storeAlerts); err != nil {
+		return err
+	}
+	if err := p.openDeliveries(); err != nil {
 		return err
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -187,7 +191,7 @@ func (p *program) migrate(ctx context.Context) error {
 
 // openStore opens the database that the configuration names, or the private
 // one. The cluster is nil where the database is somebody else's.
-func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, registry prometheus.Registerer) (*private.Cluster, *postgres.Store, error) {
+func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, registry prometheus.Registerer, adjust ...func(*postgres.Options)) (*private.Cluster, *postgres.Store, error) {
 	address := cfg.Database.URL.Reveal()
 	var cluster *private.Cluster
 	if address == "" {
@@ -200,7 +204,7 @@ func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, regis
 		}
 		address = cluster.URL()
 	}
-	store, err := postgres.Open(ctx, postgres.Options{
+	opts := postgres.Options{
 		URL:           address,
 		MaxConns:      cfg.Database.MaxConns,
 		Registerer:    registry,
@@ -211,7 +215,11 @@ func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, regis
 		VerifyDelay:   cfg.Settle.VerifyDelay,
 
 		CostAlertThreshold: cfg.Economics.CostAlertThreshold,
-	})
+	}
+	for _, f := range adjust {
+		f(&opts)
+	}
+	store, err := postgres.Open(ctx, opts)
 	if err != nil && cluster != nil {
 		err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx)))
 	}
@@ -368,7 +376,7 @@ func (p *program) openAdmin(context.Context) error {
 		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
-		Budgets: &admin.BudgetOptions{Store: p.store, Guard: p.budgeting.guard,
+		Budgets: &admin.BudgetOptions{Store: p.store, Guard: p.budgeting.guard, Tester: p.alerting.deliveries,
 			Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...)},
 		Readiness: []admin.Check{
 			{Name: "database", Probe: p.probeDatabase},

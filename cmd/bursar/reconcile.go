@@ -46,7 +46,7 @@ func (f *dayFlag) Type() string { return "YYYY-MM-DD" }
 func reconcile(ctx context.Context, e *env, cfg config.Config, from, to accounting.Day) (err error) {
 	p := makeProgram(cfg, newLogger(e.stderr, cfg))
 	defer func() { err = errors.Join(err, p.close()) }()
-	for _, step := range []func(context.Context) error{p.openTransport, p.makeDataDir, p.openStore} {
+	for _, step := range []func(context.Context) error{p.openTransport, p.openChannels, p.makeDataDir, p.openStore} {
 		if err := step(ctx); err != nil {
 			return err
 		}

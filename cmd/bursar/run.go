@@ -42,6 +42,7 @@ func (p *program) start() error {
 	p.loop("settler", p.settler.Run)
 	p.loop("backlog", backlog.Run)
 	p.startReconciliation()
+	p.startAlerting()
 	p.loop("journal adoption", p.adopt)
 	p.loop("prices", p.budgeting.prices.Run)
 	p.loop("leases of dead processes", p.closeDeadLeases)
