@@ -237,3 +237,46 @@ func TestBudgetsHoldInFrontOfOpenRouter(t *testing.T) {
 		return err == nil && len(differences) == 0
 	}, time.Minute, 50*time.Millisecond, "what budgets count is what the rows say")
 }
+
+func TestAStopThatCutsStreamsEndsThemAndTheirCostIsSettledAsEver(t *testing.T) {
+	fake := startFake(t)
+	r := startProgram(t, fake)
+	began, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		request, err := http.NewRequest(http.MethodPost, r.proxyURL()+chatPath, strings.NewReader(`{"model":"openai/gpt-5-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}`))
+		if err != nil {
+			panic(err)
+		}
+		request.Header.Set("Authorization", "Bearer sk-or-test")
+		request.Header.Set("X-Campaign-ID", "cut")
+		request.Header.Set("X-Fake-Behavior", "chunks=100000,interval=10ms")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			close(began)
+			ended <- err
+			return
+		}
+		defer response.Body.Close()
+		_, _ = io.ReadFull(response.Body, make([]byte, 10))
+		close(began)
+		_, err = io.Copy(io.Discard, response.Body)
+		ended <- err
+	}()
+	<-began
+	status, answer := r.ask("PUT", "/api/guard/emergency-stop", `{"scope":{"campaign_id":"cut"},"reason":"it runs in circles","cut_streams":true}`)
+	require.Equal(t, http.StatusOK, status, answer)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "it does not look complete")
+	case <-time.After(time.Minute):
+		t.Fatal("the stream goes on")
+	}
+	refused := r.send(chatPath, shortChat(cheapModel), "X-Campaign-ID", "cut")
+	require.Contains(t, refused.body, "bursar_emergency_stop")
+	r.requireLedgersAgree(time.Minute)
+	rows, err := r.store.ListUsage(t.Context(), accounting.UsageFilter{CampaignID: "cut", Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, rows.Rows, 1)
+	require.Equal(t, "cut_by_operator", *rows.Rows[0].Error)
+	require.Equal(t, accounting.StatusSettled, rows.Rows[0].Status)
+}
