@@ -97,9 +97,10 @@ func saturated(positive bool) amount {
 	return -most
 }
 
+// abs is never negative: of the smallest int64 it is the largest.
 func abs(v int64) int64 {
 	if v < 0 {
-		return -v
+		return max(-v, -(v + 1))
 	}
 	return v
 }
