@@ -64,6 +64,14 @@
 // figures and with GET /activity. [Months] closes a month of which all is
 // confirmed; what changes later is a correction.
 //
+// # Alerts
+//
+// What a person should know is a row that Postgres makes with what caused it.
+// [Deliveries] takes such rows to the channels, each by one replica and at
+// least once. [SpikeBrake] and [Undecided] have the database look for causes
+// that no single call shows, and [Estimates] keeps calls of unknown cost from
+// counting as free.
+//
 // Stop order: the proxy drains, [Shipper.Run] ends, [Shipper.Flush] has the
 // last word with a deadline of its own, then the settler, the keyring and the
 // partitions; last the journal closes.
