@@ -185,6 +185,9 @@ func (p *program) flush() error {
 func (p *program) close() error {
 	var errs []error
 	if p.journal != nil {
+		if len(p.loops) == 0 { // it never served, so it has spent nothing
+			errs = append(errs, p.journal.Disown(p.budgeting.replica))
+		}
 		errs = append(errs, p.journal.Close())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
