@@ -42,8 +42,9 @@ type Options struct {
 	Audit     Audit               // required
 	Gatherer  prometheus.Gatherer // required; what /metrics shows
 
-	Reconciliations Reconciliations // nil: their routes do not exist
-	Budgets         *BudgetOptions  // nil: the routes of budgets, decisions, stops and alerts do not exist
+	Reconciliations Reconciliations   // nil: their routes do not exist
+	Economics       *EconomicsOptions // nil: costs, campaigns and leads have no routes
+	Budgets         *BudgetOptions    // nil: the routes of budgets, decisions, stops and alerts do not exist
 
 	Readiness []Check     // what /readyz asks; names must differ
 	Draining  func() bool // true: stopping, hence not ready; nil: never
@@ -70,6 +71,7 @@ type Handler struct {
 
 	reconciliations Reconciliations // nil: there are none
 	budgets         *BudgetOptions  // nil: there are none
+	economics       *economics      // nil: there are none
 }
 
 // New returns the admin port's handler. The error names every option that
@@ -92,7 +94,8 @@ func New(o Options) (*Handler, error) {
 	if o.Gatherer == nil {
 		err = errors.Join(err, errors.New("admin: Options.Gatherer is nil"))
 	}
-	if err != nil {
+	economics, economicsErr := newEconomics(o.Economics)
+	if err = errors.Join(err, economicsErr); err != nil {
 		return nil, err
 	}
 	if o.Version == "" {
@@ -113,6 +116,7 @@ func New(o Options) (*Handler, error) {
 
 		reconciliations: o.Reconciliations,
 		budgets:         o.Budgets,
+		economics:       economics,
 	}
 	if err := h.routes(o.Gatherer); err != nil {
 		return nil, fmt.Errorf("admin routes: %w", err)

@@ -29,6 +29,7 @@ func (h *Handler) routes(metrics prometheus.Gatherer) error {
 	huma.Register(api, dismissCallOperation, operation(h.dismissCall))
 	huma.Register(api, listAuditOperation, operation(h.listAudit))
 	h.reconciliationRoutes(api)
+	h.economics.routes(api)
 	h.budgetRoutes(api)
 
 	h.mux.Handle("GET /{$}", h.adapt(h.index))
