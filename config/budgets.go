@@ -20,6 +20,16 @@ func (c *Config) MonthlyAI() decimal.Decimal {
 	return decimal.Max(decimal.Zero, e.CostAlertThreshold.Sub(e.InstantlyCost).Sub(e.WorkspaceCost))
 }
 
+// MeetingValueEUR is what a meeting is worth, nil if that is not known. The
+// config has been validated.
+func (e *Economics) MeetingValueEUR() *decimal.Decimal {
+	if e.MeetingValue == "" {
+		return nil
+	}
+	value := decimal.RequireFromString(e.MeetingValue)
+	return &value
+}
+
 // checkAmount accepts an amount that may be left out.
 func checkAmount(s string) error {
 	if s == "" {

@@ -156,6 +156,18 @@ type Economics struct {
 	WorkspaceCost      decimal.Decimal `mapstructure:"workspace_cost" alias:"MONTHLY_WORKSPACE_COST" default:"48" help:"fixed cost of Google Workspace, EUR a month"`
 	CostAlertThreshold decimal.Decimal `mapstructure:"cost_alert_threshold" alias:"COST_ALERT_THRESHOLD" default:"200" help:"EUR a month, fixed and variable together, above which an alert is raised"`
 	USDToEURRate       decimal.Decimal `mapstructure:"usd_to_eur_rate" alias:"USD_TO_EUR_RATE" default:"0.92" range:"positive" help:"EUR for one USD until a dated rate exists"`
+	MeetingValue       string          `mapstructure:"meeting_value" check:"amount" help:"what a meeting is worth that does not tell itself, and whose campaign does not, EUR; empty: unknown, and so is the ROI"`
+	UnsentAfterDays    int             `mapstructure:"unsent_after_days" default:"14" range:"positive" help:"days after which the AI cost of a lead that nothing was sent to counts as waste"`
+	MinLeads           int             `mapstructure:"min_leads" default:"30" range:"positive" help:"processed leads below which a campaign gets a score but no verdict"`
+
+	DashboardCostPerEmail   decimal.Decimal `mapstructure:"dashboard_cost_per_email" default:"0.1" range:"positive" help:"target of the dashboard's score, EUR"`
+	DashboardCostPerMeeting decimal.Decimal `mapstructure:"dashboard_cost_per_meeting" default:"5" range:"positive" help:"target of the dashboard's score, EUR"`
+	TargetCostPerEmail      decimal.Decimal `mapstructure:"target_cost_per_email" default:"0.15" range:"positive" help:"target of the KPIs, EUR"`
+	TargetCostPerMeeting    decimal.Decimal `mapstructure:"target_cost_per_meeting" default:"25" range:"positive" help:"target of the KPIs and of a campaign's score, EUR"`
+	TargetROI               decimal.Decimal `mapstructure:"target_roi" default:"5" range:"positive" help:"target of value ÷ AI cost, 5 for 500 %"`
+	TargetWaste             decimal.Decimal `mapstructure:"target_waste" default:"0.1" range:"positive" help:"share of the AI cost that may go to leads never sent"`
+	TargetSendRate          decimal.Decimal `mapstructure:"target_send_rate" default:"0.85" range:"positive" help:"target of sent ÷ processed leads"`
+	TargetConversion        decimal.Decimal `mapstructure:"target_conversion" default:"0.05" range:"positive" help:"target of meetings ÷ emails sent: what is 100 in a campaign's score"`
 }
 
 // App is the application beside Bursar.

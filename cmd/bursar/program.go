@@ -371,8 +371,13 @@ func (p *program) counted(next http.Handler) http.Handler {
 }
 
 func (p *program) openAdmin(context.Context) error {
+	economics, err := p.economicsOptions()
+	if err != nil {
+		return err
+	}
 	handler, err := admin.New(admin.Options{
-		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
+		Economics: economics,
+		Token:     p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
 		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
