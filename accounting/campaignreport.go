@@ -53,10 +53,10 @@ type CampaignRow struct {
 	LastDay  *Day `json:"last_day"`
 }
 
-// IntervalRow is an [Interval] as the API shows it: statistics, to six decimals.
+// IntervalRow is an [Interval] as the API shows it. Its bounds are statistics.
 type IntervalRow struct {
-	Low  Amount  `json:"low"`
-	High *Amount `json:"high"` // null: there is no upper bound
+	Low  float64  `json:"low"`
+	High *float64 `json:"high"` // null: there is no upper bound
 }
 
 // IntervalOf shows an interval; nil if it is unknown.
@@ -64,10 +64,9 @@ func IntervalOf(o Optional[Interval]) *IntervalRow {
 	if !o.Known {
 		return nil
 	}
-	const places = 6
-	row := &IntervalRow{Low: Amount{decimal.NewFromFloat(o.Value.Low).Round(places)}}
-	if high := o.Value.High; high <= maxShownBound {
-		row.High = &Amount{decimal.NewFromFloat(high).Round(places)}
+	row := &IntervalRow{Low: o.Value.Low}
+	if o.Value.High <= maxShownBound {
+		row.High = &o.Value.High
 	}
 	return row
 }
@@ -133,7 +132,7 @@ func (t *Targets) ReportCampaign(c *CampaignSums, fixed decimal.Decimal, value *
 	row.ReplyRate = AmountOf(Rate(c.Replies, c.Emails))
 	row.SendRateInterval = IntervalOf(RateInterval(min(f.SentLeads, f.ProcessedLeads), f.ProcessedLeads))
 	row.ConversionInterval = IntervalOf(RateInterval(min(f.Meetings, f.EmailsSent), f.EmailsSent))
-	row.CostPerMeetingInterval = IntervalOf(CostPerEventInterval(f.Cost().InexactFloat64(), f.Meetings))
+	row.CostPerMeetingInterval = IntervalOf(CostPerEventInterval(f.Cost(), f.Meetings))
 	a := own.Assess(&f)
 	row.Score, row.Band, row.Tier, row.Decision, row.Advice = AmountOf(a.Score), a.Band, a.Tier, a.Decision, a.Advice
 	return row

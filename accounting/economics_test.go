@@ -97,18 +97,18 @@ func TestIntervalsAndComparisonsAgreeWithKnownValues(t *testing.T) {
 	assert.InDelta(t, 0.4385, three.Low, 1e-4)
 	assert.InDelta(t, 1, three.High, 1e-9)
 	// Gamma(10.5): quantiles 5.1416 and 17.7394 (R: qgamma).
-	interval := accounting.CostPerEventInterval(100, 10).Value
+	interval := accounting.CostPerEventInterval(dec("100"), 10).Value
 	assert.InDelta(t, 100/17.7394, interval.Low, 2e-3)
 	assert.InDelta(t, 100/5.1416, interval.High, 6e-3)
-	assert.True(t, math.IsInf(accounting.CostPerEventInterval(100, 0).Value.High, 1))
+	assert.True(t, math.IsInf(accounting.CostPerEventInterval(dec("100"), 0).Value.High, 1))
 	assert.False(t, accounting.RateInterval(0, 0).Known)
 
-	assert.InDelta(t, 0.5, accounting.ProbabilityCheaper(100, 7, 100, 7).Value, 1e-9, "equals")
-	better := accounting.ProbabilityCheaper(50, 20, 100, 20).Value
-	worse := accounting.ProbabilityCheaper(100, 20, 50, 20).Value
+	assert.InDelta(t, 0.5, accounting.ProbabilityCheaper(dec("100"), 7, dec("100"), 7).Value, 1e-9, "equals")
+	better := accounting.ProbabilityCheaper(dec("50"), 20, dec("100"), 20).Value
+	worse := accounting.ProbabilityCheaper(dec("100"), 20, dec("50"), 20).Value
 	assert.Greater(t, better, 0.95)
 	assert.InDelta(t, 1, better+worse, 1e-9)
-	assert.False(t, accounting.ProbabilityCheaper(0, 1, 1, 1).Known)
+	assert.False(t, accounting.ProbabilityCheaper(dec("0"), 1, dec("1"), 1).Known)
 }
 
 func TestTheProbabilityOfBeingCheaperAgreesWithIntegration(t *testing.T) {
@@ -123,5 +123,5 @@ func TestTheProbabilityOfBeingCheaperAgreesWithIntegration(t *testing.T) {
 		below += pdf(8.5, 12, x) * step
 		sum += pdf(3.5, 6, x) * below * step
 	}
-	assert.InDelta(t, sum, accounting.ProbabilityCheaper(6, 3, 12, 8).Value, 1e-3)
+	assert.InDelta(t, sum, accounting.ProbabilityCheaper(dec("6"), 3, dec("12"), 8).Value, 1e-3)
 }

@@ -1,6 +1,10 @@
 package accounting
 
-import "math"
+import (
+	"math"
+
+	"github.com/shopspring/decimal"
+)
 
 // Interval is a range that holds a figure with some probability. Bounds are
 // statistics, not amounts, and so may be floating-point numbers.
@@ -24,14 +28,14 @@ func RateInterval(n, of int64) Optional[Interval] {
 // come by themselves (a Poisson process over what is spent), from Jeffreys'
 // prior: the rate of events by cost is Gamma(events + ½, cost). Without any
 // event the upper bound is infinite: they may never come.
-func CostPerEventInterval(cost float64, events int64) Optional[Interval] {
-	if cost <= 0 {
+func CostPerEventInterval(cost decimal.Decimal, events int64) Optional[Interval] {
+	if !cost.IsPositive() {
 		return Optional[Interval]{}
 	}
-	shape := float64(events) + 0.5
-	interval := Interval{cost / gammaQuantile(shape, 0.975), math.Inf(1)}
+	spent, shape := statistic(cost), float64(events)+0.5
+	interval := Interval{spent / gammaQuantile(shape, 0.975), math.Inf(1)}
 	if events > 0 {
-		interval.High = cost / gammaQuantile(shape, 0.025)
+		interval.High = spent / gammaQuantile(shape, 0.025)
 	}
 	return Some(interval)
 }
@@ -40,12 +44,18 @@ func CostPerEventInterval(cost float64, events int64) Optional[Interval] {
 // by the same model: the rates are Gamma(eventsA + ½, costA) and Gamma(eventsB +
 // ½, costB), and the share of one in the sum of two such is a Beta variable.
 // Unknown where either has cost nothing.
-func ProbabilityCheaper(costA float64, eventsA int64, costB float64, eventsB int64) Optional[float64] {
-	if costA <= 0 || costB <= 0 {
+func ProbabilityCheaper(costA decimal.Decimal, eventsA int64, costB decimal.Decimal, eventsB int64) Optional[float64] {
+	if !costA.IsPositive() || !costB.IsPositive() {
 		return Optional[float64]{}
 	}
 	a, b := float64(eventsA)+0.5, float64(eventsB)+0.5
-	return Some(1 - betaCDF(a, b, costA/(costA+costB)))
+	return Some(1 - betaCDF(a, b, statistic(costA)/statistic(costA.Add(costB))))
+}
+
+// statistic is an amount as statistics are computed with it: what comes of it is
+// a bound or a probability, never an amount.
+func statistic(d decimal.Decimal) float64 {
+	return d.InexactFloat64() //nolint:forbidigo // see above
 }
 
 // gammaQuantile is the x at which a Gamma(shape, 1) variable is below x with

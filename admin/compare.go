@@ -27,12 +27,12 @@ type comparedSide struct {
 }
 
 type comparison struct {
-	From        accounting.Month   `json:"from" example:"2026-11"`
-	To          accounting.Month   `json:"to" example:"2026-11"`
-	A           comparedSide       `json:"a"`
-	B           comparedSide       `json:"b"`
-	Probability *accounting.Amount `json:"probability_a_cheaper" doc:"That a pays less for a meeting than b, 0 to 1; null: one of them has cost nothing."`
-	Verdict     string             `json:"verdict" doc:"In words." example:"There is not enough to tell them apart."`
+	From        accounting.Month `json:"from" example:"2026-11"`
+	To          accounting.Month `json:"to" example:"2026-11"`
+	A           comparedSide     `json:"a"`
+	B           comparedSide     `json:"b"`
+	Probability *float64         `json:"probability_a_cheaper" doc:"That a pays less for a meeting than b, 0 to 1; null: one of them has cost nothing."`
+	Verdict     string           `json:"verdict" doc:"In words." example:"There is not enough to tell them apart."`
 }
 
 // compare answers GET /api/compare.
@@ -59,10 +59,10 @@ func (e *economics) compare(ctx context.Context, in *compareInput) (*answer[comp
 	}
 	// A share of a meeting counts as the whole ones in it: less is claimed
 	// than could be.
-	p := accounting.ProbabilityCheaper(c.A.Cost.InexactFloat64(), c.A.Meetings.IntPart(), c.B.Cost.InexactFloat64(), c.B.Meetings.IntPart())
+	p := accounting.ProbabilityCheaper(c.A.Cost.Decimal, c.A.Meetings.IntPart(), c.B.Cost.Decimal, c.B.Meetings.IntPart())
 	c.Verdict = "One of them has cost nothing: there is nothing to compare."
 	if p.Known {
-		c.Probability = &accounting.Amount{Decimal: decimal.NewFromFloat(p.Value).Round(6)}
+		c.Probability = &p.Value
 		c.Verdict = verdict(in.A, in.B, p.Value)
 	}
 	return answered(c), nil
@@ -101,7 +101,7 @@ func (e *economics) modelSide(ctx context.Context, name string, w monthWindow) (
 		if m := &models[i]; m.Name == name {
 			return comparedSide{
 				Name: name, Cost: m.CostEUR, Meetings: m.Meetings, CostPerMeeting: m.CostPerMeeting,
-				Interval: accounting.IntervalOf(accounting.CostPerEventInterval(m.CostEUR.InexactFloat64(), m.Meetings.IntPart())),
+				Interval: accounting.IntervalOf(accounting.CostPerEventInterval(m.CostEUR.Decimal, m.Meetings.IntPart())),
 			}, nil
 		}
 	}

@@ -242,11 +242,11 @@ func (e *economics) recommend(ctx context.Context, in *recommendInput) (*answer[
 		}
 	}
 	r.Personalisation = accounting.Recommend(r.Decision, value)
-	r.Why = why(r.Personalisation, r.Decision, value)
+	r.Why = why(r.Personalisation, r.Decision)
 	return answered(r), nil
 }
 
-func why(p accounting.Personalisation, d accounting.CampaignDecision, value string) string {
+func why(p accounting.Personalisation, d accounting.CampaignDecision) string {
 	switch p {
 	case accounting.PersonalisePremium:
 		return "The campaign sends nearly all that is written and brings meetings: it earns the better model."
