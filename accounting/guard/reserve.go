@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -409,7 +410,10 @@ func (q *inquiry) share(i int) accounting.BudgetShare {
 	if h.taken {
 		s.Charge = h.charge
 	}
-	if a := h.account; a != nil {
+	if h.rule.zone != nil {
+		s.PeriodStart = time.Unix(0, h.rule.at(q.ask.At).start).UTC()
+	}
+	if a := h.standing(s.PeriodStart); a != nil {
 		s.PeriodStart = a.key.PeriodStart
 		if f := a.figures.Load(); f != nil {
 			s.Settled = f.Settled
@@ -419,6 +423,18 @@ func (q *inquiry) share(i int) accounting.BudgetShare {
 		}
 	}
 	return s
+}
+
+// standing is the account that says how the budget stands in its period. A call
+// that is refused for what it is has none of its own.
+func (h *hit) standing(period time.Time) *account {
+	if h.account != nil || h.each != "" {
+		return h.account
+	}
+	if a := h.rule.current.Load(); a != nil && a.key.PeriodStart.Equal(period) {
+		return a
+	}
+	return nil
 }
 
 // fieldOf is the field of the request that an error is about.

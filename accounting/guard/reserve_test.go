@@ -144,6 +144,25 @@ func TestAHardBudgetRefusesWhatHasNoBoundAndNamesTheField(t *testing.T) {
 	})
 }
 
+func TestACallWithoutABoundIsToldHowTheBudgetStandsInItsPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, newBank(hardBudget("all", "10", func(b *accounting.Budget) { b.Period = accounting.PeriodMonth })))
+		year, month, _ := time.Now().UTC().Date()
+		start := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+		refuse := func() accounting.BudgetShare {
+			d := f.reserve(accounting.Tags{}, &request{models: []string{"a/b"}, err: unbounded{"max_tokens"}})
+			require.Equal(t, accounting.ReasonNoBound, d.Reason)
+			return d.Budgets[0]
+		}
+		require.Equal(t, start, refuse().PeriodStart)
+		require.Equal(t, accounting.VerdictAllowed, f.call(accounting.Tags{}, "5", "0.4", true).Verdict)
+		f.Wake()
+		time.Sleep(5 * time.Second) // of the test's own clock: the figures are read again
+		require.Equal(t, "0.4", refuse().Settled.String())
+		require.Equal(t, start, refuse().PeriodStart)
+	})
+}
+
 func TestAFreeCallPassesAHardBudgetThatIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, newBank(hardBudget("all", "0")))

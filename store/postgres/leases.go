@@ -26,6 +26,9 @@ func (s *Store) Lease(ctx context.Context, replica string, now time.Time, reques
 	}
 	var leases []accounting.Lease
 	err := s.inTx(ctx, func(tx pgx.Tx) (err error) {
+		if err := endSoon(ctx, tx); err != nil {
+			return err
+		}
 		leases, err = s.lease(ctx, tx, replica, now, requests)
 		return err
 	})
@@ -33,6 +36,17 @@ func (s *Store) Lease(ctx context.Context, replica string, now time.Time, reques
 		return nil, fmt.Errorf("lease money for replica %s: %w", replica, err)
 	}
 	return leases, nil
+}
+
+// endSoon bounds how long the transaction can live on without its client, and
+// so how long after a lost answer it may still be committed. Guards count on
+// less than ten seconds.
+func endSoon(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `-- name: lease_timeouts
+		SELECT set_config('statement_timeout', '3s', true), set_config('idle_in_transaction_session_timeout', '3s', true)`); err != nil {
+		return fmt.Errorf("bound the transaction's life: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) lease(ctx context.Context, tx pgx.Tx, replica string, now time.Time, requests []accounting.LeaseRequest) ([]accounting.Lease, error) {
