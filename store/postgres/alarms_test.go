@@ -127,3 +127,11 @@ func TestNewAlertsAreToldAfterTheirCommitAndOnce(t *testing.T) {
 	require.ErrorIs(t, boom, errNoCost)
 	require.Len(t, told, 2, "what was rolled back is not told")
 }
+
+func TestAnAmountIsShownRoundedButNeverAsNothing(t *testing.T) {
+	for amount, want := range map[string]string{
+		"0": "0.00", "12.3456": "12.35", "0.5": "0.50", "0.1234567": "0.123457", "0.00000004": "0.00000004", "-0.25": "-0.25",
+	} {
+		require.Equal(t, want, shown(dec(amount)), amount)
+	}
+}

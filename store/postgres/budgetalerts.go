@@ -134,12 +134,16 @@ func (b *booked) resets(key periodKey) string {
 	return fmt.Sprintf("It resets at %s.", end.UTC().Format("2006-01-02 15:04 UTC"))
 }
 
-// shown is an amount as people read it: two decimals, more where it is small.
+// shown is an amount as people read it: two decimals, more where it is small. No
+// amount is shown as 0 that is not.
 func shown(d decimal.Decimal) string {
 	if d.Equal(d.Round(2)) || d.Abs().GreaterThanOrEqual(decimal.NewFromInt(1)) {
 		return d.StringFixed(2)
 	}
-	return d.Round(6).String()
+	if rounded := d.Round(6); !rounded.IsZero() {
+		return rounded.String()
+	}
+	return d.String()
 }
 
 func percentOf(used, limit decimal.Decimal) string {

@@ -171,7 +171,7 @@ func (p *spender) settle() {
 		case e.Kind == accounting.Interrupted:
 			_, err = p.s.AttachGeneration(ctx, decisionOn(*e), fmt.Sprintf("gen-late-%d", p.random.Uint64()))
 		default:
-			_, err = p.s.EstimateCall(ctx, e.ID, charge)
+			_, err = p.s.SetEstimates(ctx, []accounting.CallEstimate{{ID: e.ID, Amount: charge}})
 		}
 		var refused *accounting.DecisionError
 		if err != nil && !errors.As(err, &refused) {

@@ -289,32 +289,6 @@ func TestTagsThatMoveTakeTheirCostAlong(t *testing.T) {
 	requireExactBudgets(t, s)
 }
 
-func TestAnEstimateCountsUntilTheCostIsKnown(t *testing.T) {
-	s := budgetStore(t)
-	createBudget(t, s, budgetOf(accounting.ModeSoft, "10"))
-	e := closed(noon, "gen-1", "")
-	ship(t, s, e)
-	open, err := s.EstimateCall(t.Context(), e.ID, dec("6"))
-	require.NoError(t, err)
-	require.True(t, open)
-	p := periodState(t, s, novemberOf("q4", ""))
-	require.Equal(t, "6", p.Estimated.String())
-	requirePeriod(t, s, novemberOf("q4", ""), "10", "0", "0", "0", "0")
-	require.Equal(t, []string{"budget_threshold"}, alertKinds(t, s))
-	ship(t, s, e)
-	settleFor(t, s, e, "1")
-	p = periodState(t, s, novemberOf("q4", ""))
-	require.Equal(t, "0", p.Estimated.String())
-	requirePeriod(t, s, novemberOf("q4", ""), "10", "1", "1", "0", "0")
-	open, err = s.EstimateCall(t.Context(), e.ID, dec("6"))
-	require.NoError(t, err)
-	require.False(t, open, "its cost is known")
-	_, err = s.EstimateCall(t.Context(), callAt(noon), dec("6"))
-	require.ErrorIs(t, err, accounting.ErrUnknownCall)
-	requireExactBudgets(t, s)
-	requireExactRollups(t, s)
-}
-
 func TestTheCheckFindsWhatDoesNotAddUp(t *testing.T) {
 	s := hardBudget(t)
 	ship(t, s, charged("r1", "1", "gen-1", "0.5"))

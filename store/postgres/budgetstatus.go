@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -215,40 +214,4 @@ func (s *Store) spentSince(ctx context.Context, b *booked, each string, from tim
 		  AND ($6::text IS NULL OR key_fingerprint = $6) AND ($7::text IS NULL OR lead_id = $7) AND ($8::text IS NULL OR email_id = $8)`,
 		from, text(scope.CampaignID), text(scope.Purpose), text(scope.Platform), text(scope.Model), text(scope.Key), text(lead), text(email)).Scan(&spent)
 	return spent, err
-}
-
-// EstimateCall sets what an open call is estimated to cost, in USD, until its
-// exact cost is known; budgets alert by it, and it is no part of any cost. It
-// reports whether the call was open. Errors: [accounting.ErrUnknownCall].
-func (s *Store) EstimateCall(ctx context.Context, id accounting.RequestID, usd decimal.Decimal) (open bool, err error) {
-	if usd.IsNegative() {
-		return false, fmt.Errorf("estimate call %s: %w", id, errors.New("a negative estimate"))
-	}
-	err = s.inTx(ctx, func(tx pgx.Tx) error {
-		budgets, err := s.readBook(ctx, tx)
-		if err != nil {
-			return err
-		}
-		rows, err := lockRows(ctx, tx, []requestID{requestID(id)})
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return accounting.ErrUnknownCall
-		}
-		r := rows[0]
-		before := *r
-		if open = r.is(unsettled...) && r.cost == nil; !open {
-			return nil
-		}
-		r.estimatedCost = &usd
-		d := newDeltas(budgets)
-		d.budgets.step(&before, r, false)
-		_, err = s.write(ctx, tx, map[requestID]*entry{r.id: {stored: &before, now: r, absorbed: true}}, d)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("estimate call %s: %w", id, err)
-	}
-	return open, nil
 }

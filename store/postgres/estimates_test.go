@@ -65,8 +65,10 @@ func TestEstimatesMoveBudgetsAndNeverTheCost(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 
+	ship(t, s, a)
 	settleFor(t, s, a, "1")
 	require.Equal(t, "3.00000000000000001", periodState(t, s, novemberOf("q4", "")).Estimated.String())
+	requirePeriod(t, s, novemberOf("q4", ""), "10", "1", "1", "0", "0")
 	requireExactBudgets(t, s)
 	requireExactRollups(t, s)
 }
