@@ -50,3 +50,13 @@ func TestABadChannelStopsTheStartAndShowsNoSecret(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter2hunter2")
 	require.NotContains(t, err.Error(), "0123456789abcdef")
 }
+
+func TestTheDemoSendsNoAlerts(t *testing.T) {
+	cfg, err := config.Load(nil, []string{"BURSAR_ALERTS_URLS=slack://T/B/x", "DATABASE_URL=postgres://real/db"}, t.TempDir())
+	require.NoError(t, err)
+	require.Len(t, cfg.Alerts.Channels(), 1)
+	cfg = demoConfig(cfg, "http://127.0.0.1:1")
+	require.Empty(t, cfg.Alerts.Channels())
+	require.False(t, cfg.Database.URL.IsSet())
+	require.Equal(t, "http://127.0.0.1:1", cfg.Upstream.URL)
+}

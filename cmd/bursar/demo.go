@@ -17,6 +17,19 @@ import (
 	"bursar/proxy/openrouter/openroutertest"
 )
 
+// demoConfig is the configuration for a fake OpenRouter: whatever it was meant
+// for, nothing of it leads out of the machine or into the real data.
+func demoConfig(cfg config.Config, upstream string) config.Config {
+	cfg.Upstream.URL = upstream
+	cfg.Upstream.APIKey = config.NewSecret("sk-or-demo")
+	cfg.Proxy.ClientTokens = nil
+	cfg.Database.URL = config.Secret{}
+	cfg.Alerts.URLs = nil
+	cfg.Proxy.DisconnectGrace = 200 * time.Millisecond // so that some costs have to be asked for
+	cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "demo")
+	return cfg
+}
+
 // demo runs a whole Bursar in front of a fake OpenRouter, with a sample
 // campaign that spends invented money. Its data stands beside the real one,
 // never in it, and nothing leaves the machine.
@@ -28,13 +41,7 @@ func demo(ctx context.Context, e *env, cfg config.Config) error {
 		return fmt.Errorf("start the fake OpenRouter: %w", err)
 	}
 	defer fake.Close()
-	cfg.Upstream.URL = fake.URL
-	cfg.Upstream.APIKey = config.NewSecret("sk-or-demo")
-	cfg.Proxy.ClientTokens = nil
-	cfg.Database.URL = config.Secret{}
-	cfg.Proxy.DisconnectGrace = 200 * time.Millisecond // so that some costs have to be asked for
-	cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "demo")
-
+	cfg = demoConfig(cfg, fake.URL)
 	till := &till{out: e.stdout, fake: fake}
 	p, err := newProgram(ctx, cfg, newLogger(e.stderr, cfg), till.posted)
 	if err != nil {
