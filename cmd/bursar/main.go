@@ -50,7 +50,7 @@ func commands() []command {
 		{name: "demo", summary: "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", run: demo},
 		{name: "stop", summary: "stop calls at once, on every replica: --reason TEXT [--scope campaign=ID] [--cut-streams] [--drill]", define: stopCommand},
 		{name: "resume", summary: "lift emergency stops: all of them, or the one that is named: bursar resume [id]", define: resumeCommand, args: 1},
-		{name: "migrate", summary: "bring the database's schema up to date, and exit", run: migrate},
+		{name: "migrate", summary: "bring the database's schema up to date, and exit; --recount counts the sums of leads, emails and days anew", define: migrateCommand},
 		{name: "reconcile", summary: "compare days with OpenRouter's own figures: --from YYYY-MM-DD --to YYYY-MM-DD, else yesterday", define: reconcileCommand},
 		{name: "journal", summary: "inspect, verify, export or repair the journal; \"bursar journal help\" says more"},
 		{name: "healthcheck", summary: "ask a running Bursar whether it is alive; exit 0 if it is", run: healthcheck},

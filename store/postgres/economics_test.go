@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -182,4 +184,55 @@ func TestWhateverHappensTheSumsEqualTheRows(t *testing.T) {
 		}
 		requireExactRollups(t, s)
 	})
+}
+
+func TestCountingAnewComesToTheSame(t *testing.T) {
+	s := newStore(t)
+	ship(t, s, randomCalls(60)...)
+	record(t, s, happened(accounting.EmailSent, "l1", noon), happened(accounting.Bounced, "l2", noon), happened(accounting.MeetingBooked, "stranger", noon))
+	requireExactRollups(t, s)
+	before := economicsTables(t, s)
+	require.NoError(t, s.RecountEconomics(t.Context()))
+	requireExactRollups(t, s)
+	require.Equal(t, before, economicsTables(t, s))
+
+	// What an older Bursar recorded is not counted, until it is counted anew.
+	_, err := s.pool.Exec(t.Context(), `DELETE FROM usage_daily; DELETE FROM lead_daily; DELETE FROM email_costs; UPDATE lead_processing_costs SET cost_usd = 9`, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	require.NoError(t, s.RecountEconomics(t.Context()))
+	require.Equal(t, before, economicsTables(t, s))
+}
+
+func TestCallsFromBeforeTheMigrationAreCountedByIt(t *testing.T) {
+	s := emptyStore(t)
+	all, err := migrations()
+	require.NoError(t, err)
+	for _, m := range all[:7] {
+		require.NoError(t, s.migrate(t.Context(), m))
+	}
+	_, err = s.pool.Exec(t.Context(), `INSERT INTO openrouter_usage (id, created_at, model, status, cost_usd, inline_cost_usd, cost_source, lead_id, email_id, campaign_id)
+		VALUES (gen_random_uuid(), '2026-11-22 12:00Z', 'm', 'settled', 0.5, 0.5, 'inline', 'ada', 'mail', 'q4')`)
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.EqualValues(t, 1, count1(t, s, `SELECT count(*) FROM lead_processing_costs WHERE lead_id = 'ada' AND cost_usd = 0.5`))
+	differences, err := s.CheckRollups(t.Context())
+	require.NoError(t, err)
+	for _, d := range differences {
+		require.Contains(t, []string{"usage_hourly", "monthly_costs"}, d.Rollup, "%+v", d)
+	}
+}
+
+// economicsTables are the tables of sums, as text, without when they changed.
+func economicsTables(t *testing.T, s *Store) string {
+	t.Helper()
+	var all strings.Builder
+	for _, table := range []string{"usage_daily", "finish_daily", "waste_daily", "lead_daily", "activity_daily", "model_lead_daily", "lead_models",
+		"lead_processing_costs", "email_costs", "sequence_costs"} {
+		var rows string
+		require.NoError(t, s.pool.QueryRow(t.Context(), fmt.Sprintf(`SELECT coalesce(string_agg(r, E'\n' ORDER BY r), '') FROM (
+			SELECT (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' THEN to_jsonb(trim_scale((value #>> '{}')::numeric)) ELSE value END)
+				FROM jsonb_each(to_jsonb(t) - 'updated_at'))::text AS r FROM %s t) rows`, table)).Scan(&rows))
+		fmt.Fprintf(&all, "%s\n%s\n", table, rows)
+	}
+	return all.String()
 }

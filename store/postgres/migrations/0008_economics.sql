@@ -255,4 +255,112 @@ SELECT year, month, processed AS processed_leads, sent AS sent_leads, converted 
     CASE WHEN cost_usd > 0 THEN round(waste_usd / cost_usd, 10) END           AS waste_factor
 FROM leads LEFT JOIN done USING (year, month);
 
+-- recount: from here to the end everything above is counted again from the
+-- calls and activities that are recorded. Bursar runs the same statements for
+-- bursar migrate --recount, with writers kept out.
+DELETE FROM usage_daily;
+DELETE FROM finish_daily;
+DELETE FROM waste_daily;
+DELETE FROM lead_daily;
+DELETE FROM activity_daily;
+DELETE FROM model_lead_daily;
+DELETE FROM lead_models;
+DELETE FROM lead_processing_costs;
+DELETE FROM email_costs;
+DELETE FROM sequence_costs;
+
+INSERT INTO usage_daily
+SELECT (u.created_at AT TIME ZONE 'UTC')::date, k.dimension, k.campaign, k.value, count(*),
+    count(*) FILTER (WHERE u.status = 'failed'), count(*) FILTER (WHERE u.cancelled),
+    count(*) FILTER (WHERE u.finish_reason IN ('length', 'max_tokens', 'max_output_tokens')),
+    count(*) FILTER (WHERE u.status IN ('pending', 'awaiting_key', 'unresolved', 'interrupted')),
+    coalesce(sum(u.cost_usd), 0), coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.completion_tokens), 0), coalesce(sum(u.total_tokens), 0),
+    coalesce(sum(u.cached_tokens), 0), coalesce(sum(u.reasoning_tokens), 0),
+    count(u.duration_ms), coalesce(sum(u.duration_ms), 0), count(u.time_to_first_token_ms), coalesce(sum(u.time_to_first_token_ms), 0)
+FROM openrouter_usage u CROSS JOIN LATERAL (VALUES
+    ('all', '', ''), ('campaign', '', coalesce(u.campaign_id, '')), ('purpose', '', coalesce(u.purpose, '')), ('platform', '', coalesce(u.platform, '')),
+    ('model', '', u.model), ('key', '', coalesce(u.key_fingerprint, '')),
+    ('campaign_purpose', coalesce(u.campaign_id, ''), coalesce(u.purpose, '')), ('campaign_model', coalesce(u.campaign_id, ''), u.model)) AS k (dimension, campaign, value)
+GROUP BY 1, 2, 3, 4;
+
+INSERT INTO finish_daily
+SELECT (created_at AT TIME ZONE 'UTC')::date, model, coalesce(finish_reason, ''), count(*) FROM openrouter_usage GROUP BY 1, 2, 3;
+
+-- The draft that is used is the last one of its email and purpose.
+CREATE TEMPORARY TABLE recounted_drafts AS
+SELECT id, (created_at AT TIME ZONE 'UTC')::date AS day, email_id, coalesce(purpose, '') AS purpose,
+    campaign_id, lead_id, platform, coalesce(cost_usd, 0) AS cost_usd,
+    row_number() OVER (PARTITION BY email_id, coalesce(purpose, '') ORDER BY id DESC) AS age
+FROM openrouter_usage
+WHERE email_id IS NOT NULL AND status NOT IN ('failed', 'dismissed', 'interrupted') AND error IS NULL AND NOT cancelled
+  AND coalesce(finish_reason, '') NOT IN ('length', 'max_tokens', 'max_output_tokens');
+
+CREATE TEMPORARY TABLE recounted_waste AS
+SELECT (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(campaign_id, '') AS campaign_id, coalesce(platform, '') AS platform, lead_id,
+    CASE WHEN status = 'failed' OR error IS NOT NULL THEN 'failed' WHEN cancelled THEN 'cancelled' ELSE 'truncated' END AS kind, cost_usd
+FROM openrouter_usage
+WHERE cost_usd IS NOT NULL
+  AND (status = 'failed' OR error IS NOT NULL OR cancelled OR finish_reason IN ('length', 'max_tokens', 'max_output_tokens'))
+UNION ALL
+SELECT day, coalesce(campaign_id, ''), coalesce(platform, ''), lead_id, 'redrafted', cost_usd FROM recounted_drafts WHERE age > 1;
+
+INSERT INTO waste_daily SELECT day, campaign_id, platform, kind, count(*), sum(cost_usd) FROM recounted_waste GROUP BY 1, 2, 3, 4;
+
+INSERT INTO email_costs (email_id, purpose, cost_usd, total_tokens, calls, created_at)
+SELECT email_id, coalesce(purpose, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at)
+FROM openrouter_usage WHERE email_id IS NOT NULL GROUP BY 1, 2;
+UPDATE email_costs e SET drafts = d.drafts, drafts_usd = d.usd
+FROM (SELECT email_id, purpose, count(*) AS drafts, sum(cost_usd) AS usd FROM recounted_drafts GROUP BY 1, 2) d
+WHERE e.email_id = d.email_id AND e.purpose = d.purpose;
+UPDATE email_costs e SET last_draft = d.id, last_draft_usd = d.cost_usd, campaign_id = coalesce(d.campaign_id, ''), lead_id = d.lead_id, platform = d.platform
+FROM recounted_drafts d WHERE d.age = 1 AND e.email_id = d.email_id AND e.purpose = d.purpose;
+
+INSERT INTO sequence_costs (sequence_id, campaign_id, cost_usd, total_tokens, calls, first_at)
+SELECT sequence_id, coalesce(campaign_id, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at)
+FROM openrouter_usage WHERE sequence_id IS NOT NULL GROUP BY 1, 2;
+
+INSERT INTO lead_models
+SELECT lead_id, coalesce(campaign_id, ''), model, coalesce(sum(cost_usd), 0), count(*), min(created_at)
+FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2, 3;
+INSERT INTO model_lead_daily SELECT (first_at AT TIME ZONE 'UTC')::date, model, count(*) FROM lead_models GROUP BY 1, 2;
+
+INSERT INTO lead_processing_costs (lead_id, campaign_id, cost_usd, total_tokens, calls, processed_at, platform, lead_value)
+SELECT lead_id, coalesce(campaign_id, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at),
+    (array_agg(platform ORDER BY id DESC) FILTER (WHERE platform IS NOT NULL))[1],
+    (array_agg(lead_value ORDER BY id DESC) FILTER (WHERE lead_value IS NOT NULL))[1]
+FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2;
+UPDATE lead_processing_costs l SET wasted_usd = w.usd
+FROM (SELECT lead_id, campaign_id, sum(cost_usd) AS usd FROM recounted_waste WHERE lead_id IS NOT NULL GROUP BY 1, 2) w
+WHERE l.lead_id = w.lead_id AND l.campaign_id = w.campaign_id;
+INSERT INTO lead_processing_costs AS l (lead_id, campaign_id, platform, emails_sent, replies, meetings, value_eur,
+    sent_at, replied_at, converted_at, bounced_at, unsubscribed_at)
+SELECT lead_id, coalesce(campaign_id, ''), (array_agg(platform ORDER BY recorded_at, id) FILTER (WHERE platform IS NOT NULL))[1],
+    count(*) FILTER (WHERE type = 'email_sent'), count(*) FILTER (WHERE type = 'reply_received'), count(*) FILTER (WHERE type = 'meeting_booked'),
+    coalesce(sum(value_eur), 0),
+    min(occurred_at) FILTER (WHERE type = 'email_sent'), min(occurred_at) FILTER (WHERE type = 'reply_received'),
+    min(occurred_at) FILTER (WHERE type = 'meeting_booked'), min(occurred_at) FILTER (WHERE type = 'bounced'),
+    min(occurred_at) FILTER (WHERE type = 'unsubscribed')
+FROM activities WHERE lead_id IS NOT NULL AND reversed_at IS NULL GROUP BY 1, 2
+ON CONFLICT (lead_id, campaign_id) DO UPDATE SET platform = coalesce(l.platform, excluded.platform),
+    emails_sent = excluded.emails_sent, replies = excluded.replies, meetings = excluded.meetings, value_eur = excluded.value_eur,
+    sent_at = excluded.sent_at, replied_at = excluded.replied_at, converted_at = excluded.converted_at,
+    bounced_at = excluded.bounced_at, unsubscribed_at = excluded.unsubscribed_at;
+
+INSERT INTO lead_daily
+SELECT (processed_at AT TIME ZONE 'UTC')::date, campaign_id, coalesce(platform, ''),
+    count(*), count(sent_at), count(replied_at), count(converted_at), sum(cost_usd),
+    count(*) FILTER (WHERE fate = 'unsent'), coalesce(sum(cost_usd - wasted_usd) FILTER (WHERE fate = 'unsent'), 0),
+    count(*) FILTER (WHERE fate = 'bounced'), coalesce(sum(cost_usd - wasted_usd) FILTER (WHERE fate = 'bounced'), 0),
+    count(*) FILTER (WHERE fate = 'unsubscribed'), coalesce(sum(cost_usd - wasted_usd) FILTER (WHERE fate = 'unsubscribed'), 0)
+FROM (SELECT *, CASE WHEN converted_at IS NOT NULL THEN 'converted' WHEN bounced_at IS NOT NULL THEN 'bounced'
+        WHEN unsubscribed_at IS NOT NULL THEN 'unsubscribed' WHEN sent_at IS NULL THEN 'unsent' END AS fate
+    FROM lead_processing_costs WHERE processed_at IS NOT NULL) l
+GROUP BY 1, 2, 3;
+
+INSERT INTO activity_daily
+SELECT (occurred_at AT TIME ZONE 'UTC')::date, coalesce(campaign_id, ''), coalesce(platform, ''), type, count(*), count(value_eur), coalesce(sum(value_eur), 0)
+FROM activities WHERE reversed_at IS NULL GROUP BY 1, 2, 3, 4;
+
+DROP TABLE recounted_drafts, recounted_waste;
+
 INSERT INTO schema_migrations (version, name) VALUES (8, 'economics') ON CONFLICT (version) DO NOTHING;

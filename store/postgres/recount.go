@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// recountMark begins the part of the migration that counts everything anew.
+const recountMark = "-- recount:"
+
+// recountSQL is that part: the same statements, so they cannot differ.
+func recountSQL() (string, error) {
+	sql, err := migrationFiles.ReadFile("migrations/0008_economics.sql")
+	if err != nil {
+		return "", err
+	}
+	_, after, found := strings.Cut(string(sql), recountMark)
+	if !found {
+		return "", errors.New("the migration has no part that counts anew")
+	}
+	return "--" + after, nil // the rest of the mark's line is a comment
+}
+
+// RecountEconomics counts leads, emails, sequences and the daily sums anew from
+// calls and activities, in one transaction that keeps writers out. It mends what
+// an older Bursar beside this one has recorded without counting it; otherwise it
+// changes nothing. Its time grows with the number of rows.
+func (s *Store) RecountEconomics(ctx context.Context) error {
+	sql, err := recountSQL()
+	if err != nil {
+		return fmt.Errorf("count economics anew: %w", err)
+	}
+	err = s.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `-- name: recount_lock
+			LOCK TABLE openrouter_usage, activities IN SHARE ROW EXCLUSIVE MODE`, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, nameComment+"recount\n"+sql, pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("count economics anew: %w", err)
+	}
+	return nil
+}
