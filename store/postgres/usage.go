@@ -24,11 +24,7 @@ func (s *Store) ListUsage(ctx context.Context, f accounting.UsageFilter) (accoun
 	if err != nil {
 		return accounting.UsagePage{}, fmt.Errorf("list usage: %w", err)
 	}
-	// One row more than asked for tells whether there is a next page.
-	rows, err := s.pool.Query(ctx, listUsageSQL,
-		clean(f.CampaignID), clean(f.EmailID), clean(f.LeadID), clean(f.SequenceID), clean(f.Purpose),
-		clean(f.Platform), clean(f.Model), clean(string(f.Status)), clean(f.GenerationID),
-		timeOrNil(f.Since), timeOrNil(f.Until), after.createdAt, after.id, f.Limit+1)
+	rows, err := s.pool.Query(ctx, listUsageSQL, usageArgs(&f, after)...)
 	if err != nil {
 		return accounting.UsagePage{}, fmt.Errorf("list usage: %w", err)
 	}
@@ -81,12 +77,8 @@ const usageColumns = `id, generation_id, campaign_id, email_id, lead_id, sequenc
 
 // A parameter that is NULL stands for a filter that is not set. PostgreSQL
 // plans the statement with the values at hand and drops those terms, so each
-// filter still finds its index. created_at <= $12 says nothing new, but only so
-// are the newer months left out: partitions are not pruned by a row comparison.
-const listUsageSQL = `-- name: usage_list
-	SELECT ` + usageColumns + `
-	FROM openrouter_usage
-	WHERE ($1::text IS NULL OR campaign_id = $1)
+// filter still finds its index.
+const usageFilterSQL = `($1::text IS NULL OR campaign_id = $1)
 	  AND ($2::text IS NULL OR email_id = $2)
 	  AND ($3::text IS NULL OR lead_id = $3)
 	  AND ($4::text IS NULL OR sequence_id = $4)
@@ -96,7 +88,25 @@ const listUsageSQL = `-- name: usage_list
 	  AND ($8::text IS NULL OR status = $8)
 	  AND ($9::text IS NULL OR generation_id = $9)
 	  AND ($10::timestamptz IS NULL OR created_at >= $10)
-	  AND ($11::timestamptz IS NULL OR created_at < $11)
+	  AND ($11::timestamptz IS NULL OR created_at < $11)`
+
+// usageArgs are the parameters of a page: those of usageFilterSQL, the row after
+// which it begins, and one row more than asked for, which tells whether there is
+// a next page.
+func usageArgs(f *accounting.UsageFilter, after cursor) []any {
+	return []any{
+		clean(f.CampaignID), clean(f.EmailID), clean(f.LeadID), clean(f.SequenceID), clean(f.Purpose),
+		clean(f.Platform), clean(f.Model), clean(string(f.Status)), clean(f.GenerationID),
+		timeOrNil(f.Since), timeOrNil(f.Until), after.createdAt, after.id, f.Limit + 1,
+	}
+}
+
+// created_at <= $12 says nothing new, but only so are the newer months left out:
+// partitions are not pruned by a row comparison.
+const listUsageSQL = `-- name: usage_list
+	SELECT ` + usageColumns + `
+	FROM openrouter_usage
+	WHERE ` + usageFilterSQL + `
 	  AND ($12::timestamptz IS NULL OR created_at <= $12 AND (created_at, id) < ($12, $13::uuid))
 	ORDER BY created_at DESC, id DESC
 	LIMIT $14`
