@@ -102,7 +102,7 @@ func (l *lineage) logged(message string) (lines []map[string]any) {
 // await waits until the log has n lines with this message, and returns the last.
 func (l *lineage) await(n int, message string) map[string]any {
 	l.t.Helper()
-	require.Eventually(l.t, func() bool { return len(l.logged(message)) >= n }, 15*time.Second, 10*time.Millisecond, message)
+	require.Eventually(l.t, func() bool { return len(l.logged(message)) >= n }, time.Minute, 10*time.Millisecond, message)
 	return l.logged(message)[n-1]
 }
 
@@ -111,11 +111,21 @@ func (l *lineage) signal(pid int, signal syscall.Signal) {
 	require.NoError(l.t, syscall.Kill(pid, signal))
 }
 
-// upgrade has the serving process replaced.
+// upgrade has the serving process replaced, in another try where the machine is
+// slower than the configured timeout.
 func (l *lineage) upgrade() {
 	l.t.Helper()
+	const done, failed = "upgraded", "the upgrade did not happen"
+	failures := len(l.logged(failed))
 	l.signal(l.pid, syscall.SIGUSR2)
-	line := l.await(len(l.old)+1, "upgraded")
+	require.Eventually(l.t, func() bool {
+		if n := len(l.logged(failed)); n > failures {
+			failures = n
+			l.signal(l.pid, syscall.SIGUSR2)
+		}
+		return len(l.logged(done)) > len(l.old)
+	}, 2*time.Minute, 10*time.Millisecond, done)
+	line := l.logged(done)[len(l.old)]
 	l.old = append(l.old, l.pid)
 	l.pid = int(line["pid"].(float64))
 }
