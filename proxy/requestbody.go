@@ -26,6 +26,8 @@ const (
 // scanner found is behind a lock.
 type requestBody struct {
 	source  io.ReadCloser
+	ahead   *gathering // what is read of source first; nil: nothing is
+	drained bool       // ahead has been passed on; the reader's
 	control *http.ResponseController
 	stall   time.Duration
 	now     func() time.Time
@@ -55,10 +57,8 @@ func (c *call) prepareBody(r *http.Request) {
 	}
 	b := &c.request
 	b.source, b.control, b.stall, b.now = r.Body, c.writer.control, c.handler.opts.ClientStallTimeout, c.handler.opts.Now
-	var head []byte
 	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
-		var complete bool
-		if head, complete = b.gather(int(r.ContentLength)); complete {
+		if head, complete := b.gather(int(r.ContentLength)); complete {
 			c.gathered = head
 			r.Body = io.NopCloser(bytes.NewReader(head))
 			// The transport may send the call again only where it has not
@@ -75,40 +75,34 @@ func (c *call) prepareBody(r *http.Request) {
 	// which breaks an upload that is still under way (golang/go#40747).
 	_ = c.writer.control.EnableFullDuplex()
 	r.Body = b
-	if len(head) > 0 {
-		r.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(head), b), b}
-	}
 	c.prepared = c.handler.opts.Now().Sub(c.started)
 }
 
-// gather reads what the client has sent, at most size bytes, and reports
-// whether that was all.
+// gather returns the body if all of its size bytes arrive in time. If not, the
+// goroutine that waits for them goes on until the next bytes or the end.
 func (b *requestBody) gather(size int) (head []byte, complete bool) {
-	if b.control.SetReadDeadline(time.Now().Add(gatherWait)) != nil {
-		return nil, false
+	ahead := gather(b.source, size)
+	timer := time.NewTimer(gatherWait)
+	defer timer.Stop()
+	select {
+	case <-ahead.over:
+	case <-timer.C:
 	}
-	defer func() { _ = b.control.SetReadDeadline(time.Time{}) }()
-	head = make([]byte, size)
-	n, err := 0, error(nil)
-	for n < size && err == nil {
-		var read int
-		read, err = b.source.Read(head[n:])
-		n += read
+	if head, complete = ahead.whole(size); complete {
+		b.scan(head)
+		return head, true
 	}
-	head = head[:n]
-	b.scan(head)
-	// An error other than the deadline will come again from the streamed body.
-	return head, n == size
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead = ahead
+	return nil, false
 }
 
 // Read passes on the next bytes. A client that is due to send and does not is
 // cut after the stall timeout.
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.extendDeadline()
-	n, err := b.source.Read(p)
+	n, err := b.next(p)
 	b.scan(p[:n])
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -117,6 +111,18 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.clearDeadline()
 	}
 	return n, err
+}
+
+// next reads what came early, and then the source.
+func (b *requestBody) next(p []byte) (int, error) {
+	if b.ahead != nil && !b.drained && len(p) > 0 {
+		n, err := b.ahead.Read(p)
+		if err != io.EOF { //nolint:errorlint // never wrapped
+			return n, err
+		}
+		b.drained = true
+	}
+	return b.source.Read(p)
 }
 
 // Close ends the reading. The transport may call it during a Read.
@@ -143,12 +149,12 @@ func (b *requestBody) giveUp() {
 	b.stalled = true
 }
 
-// isStalled reports whether the rest of the body is not waited for: what comes
-// on the connection after the answer is no request.
+// isStalled reports whether the rest of the body is not waited for, or may not
+// be: then the connection takes no further request.
 func (b *requestBody) isStalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.stalled
+	return b.stalled || b.ahead != nil && b.ahead.pending()
 }
 
 // clearDeadline lets the server wait for the next request, and watch for the
