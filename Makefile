@@ -9,10 +9,10 @@ NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard model fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard model forecast-backtest fuzz lint vuln generate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing to build, run and test
 	@$(NEED) go cc postgres node
@@ -75,6 +75,9 @@ model: ## check the guard's protocol exhaustively: every state, many scenarios, 
 	@$(NEED) go
 	GUARD_MODEL=full go test -pgo=off -count=1 -timeout 20m -v -run 'SmallWorld|FindsBroken|Interleaving' ./accounting/guard -rapid.checks=1000
 	deploy/scripts/model.sh
+
+forecast-backtest: ## how far forecasts of the month's end are off, on generated series of several shapes
+	FORECAST_BACKTEST=full go test -pgo=off -count=1 -v -run Backtest $(ARGS) ./accounting
 
 fuzz: ## fuzz every parser for FUZZTIME each (10s)
 	deploy/scripts/fuzz.sh $(FUZZTIME)
