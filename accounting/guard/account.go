@@ -55,6 +55,7 @@ type account struct {
 	// holds, since each is at least what there really is; next begins again
 	// with each renewal, so that a correction downwards is believed in the end.
 	room, next atomic.Int64
+	limit      atomic.Int64 // of which room is left
 	renewedAt  atomic.Int64
 
 	low    atomic.Int64 // with less free money than this the leaser is called
@@ -69,6 +70,7 @@ type account struct {
 
 func newAccount(key accounting.LeaseKey, w window, currency accounting.Currency, limit amount) *account {
 	a := &account{key: key, start: w.start, end: w.end, currency: currency}
+	a.limit.Store(limit)
 	a.room.Store(limit)
 	a.next.Store(limit)
 	return a
@@ -205,6 +207,7 @@ func (a *account) relimit(limit decimal.Decimal, now time.Time) {
 		a.tight.Store(f.Short || f.Total.GreaterThan(limit))
 		room = floor(limit.Sub(f.Settled).Sub(f.Estimated))
 	}
+	a.limit.Store(floor(limit))
 	a.room.Store(room)
 	a.next.Store(room)
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shopspring/decimal"
-
 	"bursar/accounting"
 )
 
@@ -22,7 +20,7 @@ func (q *inquiry) detail(d *accounting.BudgetDecision) string {
 	case accounting.ReasonTagRequired:
 		return fmt.Sprintf("%s is divided by %s, which this call does not say: send the header %s.", name, h.rule.budget.Each, d.Field)
 	case accounting.ReasonNoBound:
-		return fmt.Sprintf("%s is hard, so it must be known beforehand how much a call can cost. %s", name, sentence(q.boundErr.Error()))
+		return fmt.Sprintf("%s is hard, so it must be known beforehand how much a call can cost. %s", name, sentence(q.boundErr.Error())) + q.instead()
 	case accounting.ReasonNoLease:
 		return fmt.Sprintf("%s has not enough money here, and the database granted none within %s. Try again later.", name, q.guard.o.GrantWait)
 	case accounting.ReasonNotLoaded:
@@ -35,7 +33,16 @@ func (q *inquiry) detail(d *accounting.BudgetDecision) string {
 	if q.verdict == accounting.VerdictDowngraded {
 		text += fmt.Sprintf(" The call was sent with %s instead.", d.DowngradedTo)
 	}
-	return text + " " + resets(h)
+	return text + q.instead() + " " + resets(h)
+}
+
+// instead says of a refusal that it is about another model than the one asked
+// for.
+func (q *inquiry) instead() string {
+	if q.verdict != accounting.VerdictBlocked || q.model == "" {
+		return ""
+	}
+	return fmt.Sprintf(" That is with %s, which budget %q puts in place of the model asked for.", q.model, q.cause.rule.budget.ID)
 }
 
 func nameOf(h *hit) string {
@@ -62,12 +69,12 @@ func (q *inquiry) standing(h *hit) string {
 	if h.rule.split && h.rule.pot(q.ask.Tags.Purpose) == common {
 		limit += fmt.Sprintf(" (%s for calls that are not essential)", h.rule.allowance)
 	}
-	var settled decimal.Decimal
-	reserved := exact(h.reserved)
-	if f := h.account.figures.Load(); f != nil {
-		settled, reserved = f.Settled, reserved.Add(f.Reserved)
+	t := h.account.tally(h.reserved)
+	text := fmt.Sprintf("%s, of which %s %s are settled and %s %s reserved", limit, t.settled, b.Currency, t.reserved, b.Currency)
+	if h.reason == accounting.ReasonNoRoom && t.leased.IsPositive() {
+		text += fmt.Sprintf("; replicas hold %s %s more, for calls that are ending or to come", t.leased, b.Currency)
 	}
-	return fmt.Sprintf("%s, of which %s %s are settled and %s %s reserved.", limit, settled, b.Currency, reserved, b.Currency)
+	return text + "."
 }
 
 func (q *inquiry) consequence(h *hit) string {

@@ -368,6 +368,9 @@ func (q *inquiry) decision() *accounting.BudgetDecision {
 	d := &buf.BudgetDecision
 	d.Budgets = buf.shares[:0]
 	d.Verdict = q.verdict
+	if q.verdict == accounting.VerdictBlocked && (q.bounded || q.boundErr != nil) {
+		q.readModels() // its body was read
+	}
 	q.noteModel(d)
 	d.Rate = q.rate
 	if q.bounded {
@@ -415,12 +418,8 @@ func (q *inquiry) share(i int) accounting.BudgetShare {
 	}
 	if a := h.standing(s.PeriodStart); a != nil {
 		s.PeriodStart = a.key.PeriodStart
-		if f := a.figures.Load(); f != nil {
-			s.Settled = f.Settled
-			if f.Reserved.IsPositive() {
-				s.Reserved = s.Reserved.Add(f.Reserved)
-			}
-		}
+		t := a.tally(h.reserved)
+		s.Settled, s.Reserved = t.settled, t.reserved
 	}
 	return s
 }
