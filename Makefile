@@ -9,7 +9,7 @@ NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard model forecast-backtest fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard bench-reports model forecast-backtest fuzz lint vuln generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ bench: ## measure the added latency against a bare ReverseProxy
 
 bench-guard: ## measure the guard alone: ns for a decision, by budgets and goroutines
 	go test -pgo=off -run '^$$' -bench Decision -benchtime 200000x $(ARGS) ./accounting/guard
+
+bench-reports: ## measure every report on ROWS=20000000 calls of LEADS=1000000 leads, beside the calls themselves
+	@$(NEED) go postgres
+	go test -pgo=off -run '^$$' -bench Reports -benchtime 200x -timeout 3h $(ARGS) ./store/postgres -report-rows=$(or $(ROWS),20000000) -report-leads=$(or $(LEADS),1000000)
 
 model: ## check the guard's protocol exhaustively: every state, many scenarios, and by Spin
 	@$(NEED) go
