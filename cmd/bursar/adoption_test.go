@@ -35,7 +35,7 @@ func TestWhatADeadProcessWasLookingUpIsLookedUpByWhoAdoptsItsJournal(t *testing.
 		})
 		require.NoError(t, err)
 		return len(claimed) == 1
-	}, 30*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	require.NoError(t, before.stop())
 
 	require.NoError(t, os.MkdirAll(filepath.Join(cfg.Data.Dir, "journal", dead), 0o700))

@@ -54,7 +54,7 @@ func (r *running) becomes(verdict accounting.BudgetVerdict, header ...string) (i
 		var got string
 		_, got, id = r.posted(header...)
 		return got == string(verdict)
-	}, 30*time.Second, 20*time.Millisecond, "no call was %s", verdict)
+	}, time.Minute, 20*time.Millisecond, "no call was %s", verdict)
 	return id
 }
 
@@ -65,7 +65,7 @@ func (r *running) explained(id string) (words string) {
 		var status int
 		status, words = r.ask("GET", "/api/guard/explain/"+id, "")
 		return status == http.StatusOK
-	}, 30*time.Second, 20*time.Millisecond, "not recorded")
+	}, time.Minute, 20*time.Millisecond, "not recorded")
 	return words
 }
 

@@ -182,7 +182,7 @@ func (rig *clientRig) requireRows() {
 		for _, row := range page.Rows {
 			requireClientRow(c, &row)
 		}
-	}, 30*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 }
 
 // requireClientRow checks what a row says beside its cost.

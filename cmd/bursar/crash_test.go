@@ -225,7 +225,7 @@ func TestASignalEndsTheProgramInOrder(t *testing.T) {
 		response.Body.Close()
 		answered <- response.StatusCode
 	}()
-	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM))
 	time.Sleep(20 * time.Millisecond)
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM), "the same signal once more, as a terminal and a parent send it")

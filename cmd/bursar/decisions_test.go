@@ -67,7 +67,7 @@ func TestAnInterruptedCallIsSettledOnceAnOperatorHasFoundItsGeneration(t *testin
 	require.Eventually(t, func() bool {
 		row, err := r.store.FindUsage(t.Context(), lost.ID)
 		return err == nil && row.Status == accounting.StatusSettled && row.VerifiedAt != nil
-	}, 10*time.Second, 20*time.Millisecond, "not settled")
+	}, time.Minute, 20*time.Millisecond, "not settled")
 	row, err := r.store.FindUsage(t.Context(), lost.ID)
 	require.NoError(t, err)
 	require.Equal(t, generation, *row.GenerationID)

@@ -242,7 +242,7 @@ func TestInlineCostsAreVerifiedAndADifferenceIsCorrected(t *testing.T) {
 			return b.verified && b.cost.String() == "0.4" && *b.source == "generation" && *b.campaign == "q4"
 		}
 		return false
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	var inline, generation, hourly decimal.Decimal
 	require.NoError(t, conn.QueryRow(context.Background(), `SELECT inline_cost_usd, generation_cost_usd FROM openrouter_usage`).Scan(&inline, &generation))
 	require.NoError(t, conn.QueryRow(context.Background(), `SELECT sum(cost_usd) FROM usage_hourly WHERE campaign_id = 'q4'`).Scan(&hourly))
@@ -261,7 +261,7 @@ func TestAVideoJobIsBilledOnce(t *testing.T) {
 		var settled int
 		require.NoError(t, conn.QueryRow(context.Background(), `SELECT count(*) FROM openrouter_usage WHERE job_id IS NOT NULL AND status = 'settled'`).Scan(&settled))
 		return settled == 2
-	}, 30*time.Second, 100*time.Millisecond, "jobs are followed to their end though no client polls them")
+	}, time.Minute, 100*time.Millisecond, "jobs are followed to their end though no client polls them")
 	var total decimal.Decimal
 	var misnamed int
 	require.NoError(t, conn.QueryRow(context.Background(), `SELECT sum(cost_usd), count(*) FILTER (WHERE generation_id = job_id) FROM openrouter_usage`).Scan(&total, &misnamed))
@@ -283,7 +283,7 @@ func TestARestartGoesOnWhereTheLastOneStopped(t *testing.T) {
 			return b.status == "awaiting_key" || b.status == "pending"
 		}
 		return false
-	}, 10*time.Second, 50*time.Millisecond, "the key went with the first process")
+	}, time.Minute, 50*time.Millisecond, "the key went with the first process")
 	second.call("/api/v1/chat/completions", `{"model":"openai/gpt-5-mini","messages":[]}`)
 	second.requireLedgersAgree(60 * time.Second)
 }
@@ -299,7 +299,7 @@ func TestSealedKeysSettleCallsAfterARestart(t *testing.T) {
 		var sealed []byte
 		err := conn.QueryRow(context.Background(), `SELECT sealed FROM sealed_keys`).Scan(&sealed)
 		return err == nil && len(sealed) > 0 && !bytes.Contains(sealed, []byte("sk-or-test"))
-	}, 10*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	require.NoError(t, first.stop())
 	startConfigured(t, fake, cfg).requireLedgersAgree(60 * time.Second)
 }

@@ -78,7 +78,7 @@ func (l *lineage) awaitReady() {
 		}
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
-	}, 20*time.Second, 20*time.Millisecond, "not ready")
+	}, time.Minute, 20*time.Millisecond, "not ready")
 }
 
 // log is what all of them wrote.
@@ -145,7 +145,7 @@ func (l *lineage) requireExit(pid, code int) {
 		// An error: it is not our child before its parent has ended.
 		ended, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
 		return err == nil && ended == pid
-	}, 20*time.Second, 10*time.Millisecond, "process %d does not end", pid)
+	}, time.Minute, 10*time.Millisecond, "process %d does not end", pid)
 	require.True(l.t, status.Exited(), "process %d ended by %v", pid, status)
 	require.Equal(l.t, code, status.ExitStatus(), "process %d", pid)
 }
@@ -288,7 +288,7 @@ func TestUpgradesUnderLoadFailNoCallAndLoseNoCost(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		problem = compare(fake.Ledger(), books(t, conn))
 		return problem == ""
-	}, 20*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 	require.Empty(t, problem)
 	l.signal(l.pid, syscall.SIGTERM)
 	l.requireExit(l.pid, exitOK)
@@ -328,7 +328,7 @@ func TestKeysOfTheOldProcessSettleCallsInTheNewOne(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		problem = compare(fake.Ledger(), books(t, conn))
 		return problem == ""
-	}, 20*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 	require.Empty(t, problem)
 	require.Len(t, fake.Ledger(), 2)
 	require.NoError(t, conn.Close(context.Background()))
@@ -422,7 +422,7 @@ func TestAReplacedProcessCanBeStoppedBeforeItsCallsEnd(t *testing.T) {
 	fake := startFake(t)
 	l := newLineage(t, "BURSAR_UPSTREAM_URL="+fake.URL, "DATABASE_URL="+postgrestest.New(t), "BURSAR_PROXY_SHUTDOWN_TIMEOUT=200ms")
 	go post(l.base, `{"model":"fake/delay=15s","messages":[]}`)
-	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, time.Minute, 5*time.Millisecond)
 	l.upgrade()
 	l.signal(l.old[0], syscall.SIGUSR2)
 	l.await(1, "was replaced already")
@@ -462,7 +462,7 @@ func TestReadinessGoesFalseFirstAndASecondSignalEndsAtOnceAndLosesNothing(t *tes
 	b := newBinary(t, "BURSAR_UPSTREAM_URL="+fake.URL, "DATABASE_URL="+address, "OPENROUTER_API_KEY=sk-or-second", "BURSAR_PROXY_SHUTDOWN_TIMEOUT=30s")
 	b.start()
 	go post(b.base, `{"model":"fake/chunks=1000,interval=20ms","stream":true,"messages":[]}`)
-	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return fake.InFlight() > 0 }, time.Minute, 5*time.Millisecond)
 	time.Sleep(100 * time.Millisecond)
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {
@@ -472,7 +472,7 @@ func TestReadinessGoesFalseFirstAndASecondSignalEndsAtOnceAndLosesNothing(t *tes
 		}
 		response.Body.Close()
 		return response.StatusCode == http.StatusServiceUnavailable
-	}, 5*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	assert.Positive(t, fake.InFlight(), "the call goes on")
 	time.Sleep(2 * sameSignal)
 	second := time.Now()
@@ -489,7 +489,7 @@ func TestReadinessGoesFalseFirstAndASecondSignalEndsAtOnceAndLosesNothing(t *tes
 	assert.Eventually(t, func() bool {
 		problem = compare(fake.Ledger(), books(t, conn))
 		return problem == ""
-	}, 20*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 	require.Empty(t, problem)
 	require.Len(t, fake.Ledger(), 1)
 }

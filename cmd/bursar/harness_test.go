@@ -101,7 +101,7 @@ func (r *running) waitReady() {
 		}
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
-	}, 15*time.Second, 10*time.Millisecond, "not ready")
+	}, time.Minute, 10*time.Millisecond, "not ready")
 }
 
 // call posts body to path and returns the answer's status and body.

@@ -79,10 +79,10 @@ func TestAKilledTestProcessLeavesNothingBehind(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(folder)
 		return os.IsNotExist(err)
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	_, err = pgx.Connect(t.Context(), dsn)
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return !strings.Contains(processes(t), folder) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !strings.Contains(processes(t), folder) }, time.Minute, 10*time.Millisecond)
 }
 
 type runner func() int
