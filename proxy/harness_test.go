@@ -62,7 +62,7 @@ func (r *recorder) last(t testing.TB) accounting.Event {
 	select {
 	case e := <-r.closed:
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no call was closed")
 		return accounting.Event{}
 	}

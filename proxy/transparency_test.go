@@ -357,7 +357,7 @@ func TestTheClientsCancelReachesTheUpstream(t *testing.T) {
 			require.ErrorIs(t, err, context.Canceled)
 			select {
 			case <-gone:
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the upstream was not told")
 			}
 		})
@@ -383,7 +383,7 @@ func TestAClientThatStopsReadingIsCut(t *testing.T) {
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", chat)
 	select {
 	case <-gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the call still waits for its client")
 	}
 }

@@ -128,7 +128,7 @@ func startClientRig(t testing.TB) *clientRig {
 // for whom the tags say.
 func (rig *clientRig) requireTransparentAndBooked() {
 	rig.t.Helper()
-	idle, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	idle, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(rig.t, rig.direct.WaitIdle(idle))
 	require.NoError(rig.t, rig.bursar.fake.WaitIdle(idle))

@@ -72,7 +72,7 @@ func books(t testing.TB, conn *pgx.Conn) map[string]booked {
 // with exactly its cost, and then checks that the sums equal the rows.
 func (r *running) requireLedgersAgree(patience time.Duration) {
 	r.t.Helper()
-	idle, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	idle, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(r.t, r.fake.WaitIdle(idle))
 	conn := r.connect()

@@ -168,7 +168,7 @@ func newLoads() []*load {
 		// A connection that was dialed and then not needed goes soon.
 		transport := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}
 		adjust(transport)
-		return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+		return &http.Client{Transport: transport, Timeout: time.Minute}
 	}
 	h2c := new(http.Protocols)
 	h2c.SetUnencryptedHTTP2(true)

@@ -301,7 +301,7 @@ func TestClientsInGoSeeWithBursarWhatTheySeeWithoutIt(t *testing.T) {
 // run plays the scenario at one address, with tags if that is Bursar's.
 func (s *goScenario) run(t *testing.T, base string, tagged bool) *goSeen {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	opts := []option.RequestOption{option.WithAPIKey("sk-or-v1-" + goClient), option.WithMaxRetries(0)}
 	tags := maps.Collect(s.tags())

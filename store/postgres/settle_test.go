@@ -181,7 +181,7 @@ func TestAClaimPassesOverRowsThatOthersHoldUnderLock(t *testing.T) {
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	_, err = lockRows(t.Context(), tx, []requestID{requestID(one.ID)})
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // instead of waiting for ever
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // instead of waiting for ever
 	defer cancel()
 	claimed, err := s.Claim(ctx, accounting.ClaimRequest{Now: later, Fingerprints: []string{key}, Missing: true, Limit: 10, Lease: time.Minute})
 	require.NoError(t, err)

@@ -91,7 +91,7 @@ func (f *fake) behave(behavior, path, body string, headers ...string) (*http.Res
 // only is the one bill there is.
 func (f *fake) only() openroutertest.Bill {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	if err := f.WaitIdle(ctx); err != nil {
 		f.t.Fatalf("requests still in flight: %d", f.InFlight())
