@@ -235,7 +235,7 @@ type BudgetStatus struct {
 	Reserved  Amount `json:"reserved"`  // held for calls whose cost is not known yet
 	Estimated Amount `json:"estimated"` // price-list estimates of calls unsettled for an hour; no part of settled
 	Leased    Amount `json:"leased"`    // in the hands of replicas, unspent or reserved there
-	Overshoot Amount `json:"overshoot"` // beyond the limit: billed above what was reserved, or the limit was lowered
+	Overshoot Amount `json:"overshoot"` // beyond the limit: billed above what was reserved, or not hard; spent before the limit was lowered does not count
 	Remaining Amount `json:"remaining"` // limit less settled and reserved, at least 0
 
 	Percent   *Amount    `json:"percent"`     // settled and estimated, of the limit; null: the limit is 0

@@ -45,7 +45,7 @@ var budgetStatusColumns = map[string]string{
 	"reserved":     "Held for calls whose cost is not known yet.",
 	"estimated":    "By the price list, of calls unsettled for an hour; no part of settled.",
 	"leased":       "In the hands of replicas: unspent there, or reserved for calls in flight.",
-	"overshoot":    "Beyond the limit: OpenRouter billed more than was reserved, or the limit was lowered.",
+	"overshoot":    "Settled and reserved beyond the limit: OpenRouter billed more than was reserved, or the budget is not hard. Not counted: what was spent already when the limit was lowered.",
 	"remaining":    "Limit less settled and reserved; never below 0.",
 	"percent":      "Settled and estimated, in percent of the limit; null: the limit is 0.",
 	"burn_rate":    "Settled an hour, over the last 24 hours of the period; null: it has run too short.",
