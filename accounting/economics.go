@@ -44,10 +44,13 @@ func DefaultTargets() Targets {
 
 // MonthFigures are what a month has cost and brought. It is of UTC.
 type MonthFigures struct {
-	Month          Month
-	Fixed          []FixedCost     // whole from the first day on
-	OpenRouterUSD  decimal.Decimal // what OpenRouter charged
-	USDToEUR       decimal.Decimal
+	Month         Month
+	Fixed         []FixedCost     // whole from the first day on
+	OpenRouterUSD decimal.Decimal // what OpenRouter charged
+	USDToEUR      decimal.Decimal // of the whole month: OpenRouterEUR ÷ OpenRouterUSD where both are known
+	// OpenRouterEUR is each day's charge at the rate of that day, to the last
+	// digit; unknown: it is all at USDToEUR.
+	OpenRouterEUR  Optional[decimal.Decimal]
 	EmailsSent     int64
 	MeetingsBooked int64
 }
@@ -70,8 +73,14 @@ func (m *MonthFigures) FixedEUR() decimal.Decimal {
 	return sum
 }
 
-// VariableEUR is OpenRouter's charge at the month's rate.
-func (m *MonthFigures) VariableEUR() decimal.Decimal { return m.OpenRouterUSD.Mul(m.USDToEUR) }
+// VariableEUR is OpenRouter's charge, at the rate of each day where those are
+// known, else at the month's.
+func (m *MonthFigures) VariableEUR() decimal.Decimal {
+	if m.OpenRouterEUR.Known {
+		return m.OpenRouterEUR.Value
+	}
+	return m.OpenRouterUSD.Mul(m.USDToEUR)
+}
 
 // TotalEUR is fixed and variable costs together.
 func (m *MonthFigures) TotalEUR() decimal.Decimal { return m.FixedEUR().Add(m.VariableEUR()) }

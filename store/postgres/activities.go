@@ -26,6 +26,9 @@ func (s *Store) RecordActivities(ctx context.Context, list []accounting.Campaign
 		rows[i] = s.receiveActivity(a)
 	}
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := s.convertValues(ctx, tx, rows); err != nil {
+			return err
+		}
 		fresh, err := s.insertActivities(ctx, tx, rows)
 		if err != nil {
 			return err
@@ -69,13 +72,29 @@ func (s *Store) receiveActivity(a accounting.CampaignActivity) *activity {
 		}
 	}
 	if r.value != nil {
-		eur := *r.value
-		if a.Currency == accounting.USD {
-			eur = eur.Mul(s.opts.USDToEURRate)
-		}
-		r.currency, r.valueEUR = text(a.Currency), &eur
+		r.currency, r.valueEUR = text(a.Currency), r.value
 	}
 	return r
+}
+
+// convertValues converts values told in USD, at the rate of the present day.
+func (s *Store) convertValues(ctx context.Context, tx pgx.Tx, rows []*activity) error {
+	var rate *decimal.Decimal
+	for _, a := range rows {
+		if a.value == nil || a.currency != text(accounting.USD) {
+			continue
+		}
+		if rate == nil {
+			present, err := rateOf(ctx, tx, s.now())
+			if err != nil {
+				return err
+			}
+			rate = &present
+		}
+		eur := a.value.Mul(*rate)
+		a.valueEUR = &eur
+	}
+	return nil
 }
 
 func (a *activity) month() accounting.Month { return accounting.MonthOf(a.occurredAt) }
@@ -314,8 +333,8 @@ func (s *Store) addActivity(ctx context.Context, tx pgx.Tx, months map[accountin
 	}
 	slices.SortFunc(keys, func(a, b accounting.Month) int { return a.Start().Compare(b.Start()) })
 	rows, err := tx.Query(ctx, `-- name: monthly_costs_activity
-		INSERT INTO monthly_costs AS m (year, month, emails_sent, meetings_booked, instantly_cost, google_workspace_cost, exchange_rate)
-		SELECT year, month, emails, meetings, $5::numeric, $6::numeric, $7::numeric
+		INSERT INTO monthly_costs AS m (year, month, emails_sent, meetings_booked, exchange_rate)
+		SELECT year, month, emails, meetings, $5::numeric
 		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[]) AS d (year, month, emails, meetings)
 		ON CONFLICT (year, month) DO UPDATE SET
 			emails_sent     = m.emails_sent + excluded.emails_sent,
@@ -327,7 +346,7 @@ func (s *Store) addActivity(ctx context.Context, tx pgx.Tx, months map[accountin
 		each(keys, func(m accounting.Month) int32 { return int32(m.Month) }),
 		each(keys, func(m accounting.Month) int64 { return months[m].emails }),
 		each(keys, func(m accounting.Month) int64 { return months[m].meetings }),
-		s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate)
+		s.opts.USDToEURRate)
 	if err != nil {
 		return nil, fmt.Errorf("count activities in monthly_costs: %w", err)
 	}

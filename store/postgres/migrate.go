@@ -49,8 +49,8 @@ func migrations() ([]migration, error) {
 	return all, nil
 }
 
-// Migrate brings the schema up to date, one transaction for each migration.
-// A schema that a newer Bursar has migrated further is left alone: it still
+// Migrate brings the schema up to date, one transaction for each migration, and
+// then the configured rate and fixed costs, as [Store.EnsureDefaults]. A schema that a newer Bursar has migrated further is left alone: it still
 // serves this one.
 func (s *Store) Migrate(ctx context.Context) error {
 	all, err := migrations()
@@ -62,7 +62,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return fmt.Errorf("migrate schema to %d (%s): %w", m.version, m.name, err)
 		}
 	}
-	return nil
+	return s.EnsureDefaults(ctx)
 }
 
 // migrate applies one migration unless it has been. The file itself records

@@ -109,12 +109,15 @@ func (s *Store) CloseMonth(ctx context.Context, m accounting.Month, by string, n
 		return accounting.ClosedMonth{}, err
 	}
 	err = s.inTx(ctx, func(tx pgx.Tx) error {
+		// A month without calls has no row yet. It begins as any other, with the
+		// fixed costs that are dated to it.
+		if _, err := tx.Exec(ctx, `-- name: month_open
+			INSERT INTO monthly_costs (year, month) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Year, int(m.Month)); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `-- name: month_close
-			INSERT INTO monthly_costs AS m (year, month, instantly_cost, google_workspace_cost, exchange_rate, closed_at, closed_by)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (year, month) DO UPDATE SET closed_at = excluded.closed_at, closed_by = excluded.closed_by, updated_at = now()
-			WHERE m.closed_at IS NULL`,
-			m.Year, int(m.Month), s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate, now, string(clean(by)))
+			UPDATE monthly_costs SET closed_at = $3, closed_by = $4, updated_at = now()
+			WHERE (year, month) = ($1, $2) AND closed_at IS NULL`, m.Year, int(m.Month), now, string(clean(by)))
 		if err != nil {
 			return err
 		}

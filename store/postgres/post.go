@@ -94,7 +94,8 @@ func (s *Store) postMonths(ctx context.Context, tx pgx.Tx, d *deltas) error {
 // addToMonths adds the costs of d to the months that are open, and returns
 // which of keys those were. The others are locked by it all the same, so none
 // is closed or opened under our hands. A month that has become too dear is
-// among the alerts of d.
+// among the alerts of d. Fixed costs and EUR are the schema's to fill in; see
+// monthly_costs_follow in 0010_rates.sql.
 func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, d *deltas) (map[monthKey]bool, error) {
 	years, months, amounts := make([]int32, len(keys)), make([]int32, len(keys)), make([]decimal.Decimal, len(keys))
 	for i, k := range keys {
@@ -102,15 +103,15 @@ func (s *Store) addToMonths(ctx context.Context, tx pgx.Tx, keys []monthKey, d *
 	}
 	rows, err := tx.Query(ctx, `-- name: monthly_costs_post
 		INSERT INTO monthly_costs AS m (
-			year, month, openrouter_cost, instantly_cost, google_workspace_cost, exchange_rate)
-		SELECT year, month, cost, $4::numeric, $5::numeric, $6::numeric
+			year, month, openrouter_cost, exchange_rate)
+		SELECT year, month, cost, $4::numeric
 		FROM unnest($1::integer[], $2::integer[], $3::numeric[]) AS d (year, month, cost)
 		ON CONFLICT (year, month) DO UPDATE SET
 			openrouter_cost = m.openrouter_cost + excluded.openrouter_cost,
 			updated_at      = now()
 		WHERE m.closed_at IS NULL
 		RETURNING year, month, total_cost`,
-		years, months, amounts, s.opts.InstantlyCost, s.opts.WorkspaceCost, s.opts.USDToEURRate)
+		years, months, amounts, s.opts.USDToEURRate)
 	if err != nil {
 		return nil, err
 	}

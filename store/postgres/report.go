@@ -11,11 +11,12 @@ import (
 	"bursar/accounting"
 )
 
-// ratesSQL are the days from $1 to $2 with the exchange rate of each: the latest
-// that is dated on or before the day (the ECB has none for weekends), else $3.
+// ratesSQL are the days from $1 to $2 with the exchange rate of each: of a closed
+// month the one it was closed with, else the latest that is dated on or before
+// the day (the ECB has none for weekends), else the configured one, which is $3
+// until the database knows it.
 const ratesSQL = `rates AS (
-		SELECT d::date AS day, coalesce(
-			(SELECT usd_to_eur FROM exchange_rates x WHERE x.day <= d::date ORDER BY x.day DESC LIMIT 1), $3::numeric) AS rate
+		SELECT d::date AS day, coalesce(day_rate(d::date), $3::numeric) AS rate
 		FROM generate_series($1::date, $2::date, '1 day') AS d
 	)`
 
@@ -128,44 +129,46 @@ func (s *Store) usageDays(ctx context.Context, from, to accounting.Day) ([]accou
 }
 
 // Months are the figures of the months from from to to, both included, in
-// order. A month that has no row yet has the configured fixed costs and rate.
+// order. A month that has no row yet has its fixed costs and rate.
 func (s *Store) Months(ctx context.Context, from, to accounting.Month) ([]accounting.MonthReport, error) {
 	rows, err := s.pool.Query(ctx, `-- name: months_report
-		SELECT year, month, openrouter_cost, exchange_rate, instantly_cost, google_workspace_cost, emails_sent, meetings_booked,
-			closed_at IS NOT NULL, updated_at
-		FROM monthly_costs WHERE (year, month) BETWEEN ($1, $2) AND ($3, $4)`, from.Year, int(from.Month), to.Year, int(to.Month))
-	if err != nil {
-		return nil, fmt.Errorf("report months %s to %s: %w", from, to, err)
-	}
-	known := make(map[accounting.Month]accounting.MonthReport)
-	var r accounting.MonthReport
-	var month int
-	var instantly, workspace decimal.Decimal
-	_, err = pgx.ForEachRow(rows, []any{&r.Month.Year, &month, &r.OpenRouterUSD, &r.USDToEUR, &instantly, &workspace,
-		&r.EmailsSent, &r.MeetingsBooked, &r.Closed, &r.UpdatedAt}, func() error {
-		r.Month.Month = time.Month(month)
-		r.Fixed = fixedCosts(instantly, workspace)
-		known[r.Month] = r
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("report months %s to %s: %w", from, to, err)
-	}
-	var list []accounting.MonthReport
-	for m := from; !to.Before(m); m = m.Next() {
-		r, ok := known[m]
-		if !ok {
-			r.MonthFigures = accounting.MonthFigures{Month: m, Fixed: fixedCosts(s.opts.InstantlyCost, s.opts.WorkspaceCost), USDToEUR: s.opts.USDToEURRate}
-			r.Closed, r.UpdatedAt = false, time.Time{}
+		SELECT p.year, p.month, coalesce(m.openrouter_cost, 0), coalesce(m.openrouter_cost_eur, 0),
+			coalesce(m.exchange_rate, day_rate((first + interval '1 month')::date - 1)), coalesce(m.emails_sent, 0), coalesce(m.meetings_booked, 0),
+			m.closed_at IS NOT NULL, m.updated_at, f.names, f.amounts, f.platforms
+		FROM generate_series($1::date, $2::date, '1 month') AS first
+		CROSS JOIN LATERAL (SELECT extract(year FROM first)::integer AS year, extract(month FROM first)::integer AS month) p
+		LEFT JOIN monthly_costs m ON (m.year, m.month) = (p.year, p.month)
+		CROSS JOIN LATERAL (
+			SELECT coalesce(array_agg(name ORDER BY name), '{}') AS names, coalesce(array_agg(eur ORDER BY name), '{}') AS amounts,
+				coalesce(array_agg(coalesce(platform, '') ORDER BY name), '{}') AS platforms
+			FROM fixed_costs_of(p.year, p.month)
+		) f
+		ORDER BY first`, from.Start(), to.Start())
+	if err == nil {
+		var list []accounting.MonthReport
+		if list, err = pgx.CollectRows(rows, scanMonth); err == nil {
+			return list, nil
 		}
-		list = append(list, r)
 	}
-	return list, nil
+	return nil, fmt.Errorf("report months %s to %s: %w", from, to, err)
 }
 
-func fixedCosts(instantly, workspace decimal.Decimal) []accounting.FixedCost {
-	return []accounting.FixedCost{
-		{Name: accounting.FixedInstantly, EUR: instantly, Platform: accounting.PlatformInstantly},
-		{Name: accounting.FixedWorkspace, EUR: workspace},
+func scanMonth(cr pgx.CollectableRow) (accounting.MonthReport, error) {
+	var (
+		r                accounting.MonthReport
+		month            int
+		updated          *time.Time
+		names, platforms []string
+		amounts          []decimal.Decimal
+	)
+	err := cr.Scan(&r.Month.Year, &month, &r.OpenRouterUSD, &r.OpenRouterEUR.Value, &r.USDToEUR, &r.EmailsSent, &r.MeetingsBooked,
+		&r.Closed, &updated, &names, &amounts, &platforms)
+	r.Month.Month, r.OpenRouterEUR.Known = time.Month(month), true
+	if updated != nil {
+		r.UpdatedAt = updated.UTC()
 	}
+	for i, name := range names {
+		r.Fixed = append(r.Fixed, accounting.FixedCost{Name: name, EUR: amounts[i], Platform: platforms[i]})
+	}
+	return r, err
 }

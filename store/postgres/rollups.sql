@@ -1,5 +1,5 @@
 -- Do the sums equal the rows? Every line of the answer is a difference; no
--- line means that usage_hourly and monthly_costs.openrouter_cost are exact.
+-- line means that usage_hourly and the costs of monthly_costs are exact.
 --
 --   psql -f docs/queries/rollups.sql "$DATABASE_URL"
 --
@@ -40,6 +40,16 @@ WITH hours AS (
         UNION ALL SELECT booked_year, booked_month, amount_usd FROM cost_corrections
     ) AS parts
     GROUP BY 1, 2
+), euros AS (
+    -- Each day at its own rate, a correction at that of its call's day.
+    SELECT year, month, sum(cost * day_rate(day)) AS openrouter_cost_eur
+    FROM (
+        SELECT extract(year FROM day)::integer AS year, extract(month FROM day)::integer AS month, day, cost
+        FROM (SELECT (hour AT TIME ZONE 'UTC')::date AS day, sum(cost_usd) AS cost FROM hours GROUP BY 1) AS days
+        UNION ALL SELECT year, month, (created_at AT TIME ZONE 'UTC')::date, -amount_usd FROM cost_corrections
+        UNION ALL SELECT booked_year, booked_month, (created_at AT TIME ZONE 'UTC')::date, amount_usd FROM cost_corrections
+    ) AS parts
+    GROUP BY 1, 2
 )
 SELECT 'usage_hourly' AS rollup,
     to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') || format(' campaign=%s purpose=%s model=%s platform=%s',
@@ -67,4 +77,17 @@ SELECT 'monthly_costs', format('%s-%s', year, lpad(month::text, 2, '0')),
 FROM monthly_costs m
 FULL JOIN months r USING (year, month)
 WHERE coalesce(m.openrouter_cost, 0) <> coalesce(r.openrouter_cost, 0)
+UNION ALL
+-- Where the USD differ, so do the EUR: that is one difference and not two.
+SELECT 'monthly_costs', format('%s-%s', year, lpad(month::text, 2, '0')),
+    'openrouter_cost_eur', m.openrouter_cost_eur, coalesce(e.openrouter_cost_eur, 0)
+FROM monthly_costs m LEFT JOIN months r USING (year, month) LEFT JOIN euros e USING (year, month)
+WHERE m.openrouter_cost = coalesce(r.openrouter_cost, 0) AND m.openrouter_cost_eur <> coalesce(e.openrouter_cost_eur, 0)
+UNION ALL
+SELECT 'monthly_costs', format('%s-%s', year, lpad(month::text, 2, '0')), 'fixed_cost', recorded, recomputed
+FROM monthly_costs CROSS JOIN LATERAL (
+    SELECT instantly_cost + google_workspace_cost + other_fixed_cost AS recorded, coalesce(sum(eur), 0) AS recomputed
+    FROM fixed_costs_of(year, month)
+) AS f
+WHERE recorded <> recomputed
 ORDER BY rollup, key, figure;

@@ -106,7 +106,10 @@ func newStore(t testing.TB) *Store {
 		DELETE FROM activities; DELETE FROM activity_daily; DELETE FROM lead_processing_costs;
 		DELETE FROM lead_daily; DELETE FROM email_costs; DELETE FROM waste_daily; DELETE FROM usage_daily;
 		DELETE FROM finish_daily; DELETE FROM sequence_costs; DELETE FROM campaigns;
-		DELETE FROM exchange_rates; DELETE FROM lead_models; DELETE FROM model_lead_daily`, pgx.QueryExecModeSimpleProtocol)
+		DELETE FROM exchange_rates; DELETE FROM closed_rates; DELETE FROM rate_feeds; DELETE FROM fixed_costs; DELETE FROM closed_fixed_costs;
+		DELETE FROM default_rate; INSERT INTO default_rate (usd_to_eur) VALUES (0.92);
+		DELETE FROM default_fixed_costs; INSERT INTO default_fixed_costs VALUES ('instantly', 75, 'instantly'), ('google_workspace', 48, NULL);
+		DELETE FROM lead_models; DELETE FROM model_lead_daily`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	return s
 }
