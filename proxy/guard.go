@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"bursar/accounting"
@@ -79,7 +80,7 @@ func (c *call) obey(d *accounting.BudgetDecision) bool {
 		return true
 	}
 	c.release()
-	blocked := blockedInstead(d, err)
+	blocked := c.blockedInstead(d, err)
 	c.event.Decision = blocked
 	c.event.Kind = accounting.Refused
 	if err := c.handler.opts.Recorder.Record(&c.event); err != nil {
@@ -90,22 +91,38 @@ func (c *call) obey(d *accounting.BudgetDecision) bool {
 }
 
 // blockedInstead is the decision about a call that could not be sent as d wants
-// it.
-func blockedInstead(d *accounting.BudgetDecision, cause error) *accounting.BudgetDecision {
+// it. The budget that wants it so stands first.
+func (c *call) blockedInstead(d *accounting.BudgetDecision, cause error) *accounting.BudgetDecision {
 	blocked := *d
 	blocked.Verdict, blocked.Field, blocked.DowngradedTo = accounting.VerdictBlocked, fieldOf(cause), ""
-	if d.DowngradedTo == "" {
-		blocked.Reason = accounting.ReasonNoBound
-		blocked.Detail = "prices cannot be put into this call for OpenRouter to hold: " + cause.Error()
-	} else {
-		blocked.Detail = "this call cannot be sent with " + d.DowngradedTo + " instead: " + cause.Error()
-	}
 	blocked.Budgets = make([]accounting.BudgetShare, len(d.Budgets))
 	for i, share := range d.Budgets {
 		share.Charge = share.Charge.Sub(share.Charge)
 		blocked.Budgets[i] = share
 	}
+	if d.DowngradedTo != "" {
+		blocked.Detail = fmt.Sprintf("%s lets this call pass only with the model %s, which cannot be put into it: %s.", nameOfFirst(&blocked), d.DowngradedTo, cause)
+		return &blocked
+	}
+	blocked.Reason = accounting.ReasonNoBound
+	for i := range blocked.Budgets {
+		share := &blocked.Budgets[i]
+		if b, ok := c.handler.opts.FindBudget(share.BudgetID); ok && b.Mode == accounting.ModeHard && b.Bound == accounting.BoundProvider {
+			share.Verdict, share.Reason = accounting.VerdictBlocked, accounting.ReasonNoBound
+			blocked.Budgets[0], blocked.Budgets[i] = blocked.Budgets[i], blocked.Budgets[0]
+			break
+		}
+	}
+	blocked.Detail = fmt.Sprintf("%s has OpenRouter hold the price of this call (bound: provider), which cannot be put into it: %s.", nameOfFirst(&blocked), cause)
 	return &blocked
+}
+
+// nameOfFirst names the budget that decided.
+func nameOfFirst(d *accounting.BudgetDecision) string {
+	if len(d.Budgets) == 0 {
+		return "A budget"
+	}
+	return fmt.Sprintf("Budget %q", d.Budgets[0].BudgetID)
 }
 
 // fieldOf is the field of the body that err is about, if it knows.

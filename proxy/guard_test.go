@@ -283,7 +283,7 @@ func TestACallThatCannotBeSentAsDecidedIsBlocked(t *testing.T) {
 	assert.Equal(t, http.StatusPaymentRequired, response.StatusCode)
 	assert.Equal(t, "blocked", response.Header.Get("X-Bursar-Verdict"))
 	assert.Empty(t, response.Header.Get("X-Bursar-Model"))
-	assert.Contains(t, body, "cannot be sent with cheap/model instead: it has a plugin")
+	assert.Contains(t, body, `Budget \"campaign\" lets this call pass only with the model cheap/model, which cannot be put into it: it has a plugin.`)
 	assert.Contains(t, body, `"field":"plugins"`)
 	assert.Zero(t, sent.Load())
 	assert.Equal(t, []accounting.Kind{accounting.Refused}, g.recorder.kinds())
@@ -293,6 +293,29 @@ func TestACallThatCannotBeSentAsDecidedIsBlocked(t *testing.T) {
 	require.Len(t, guard.released, 1)
 	assert.Same(t, d, guard.released[0], "with the money that it reserved")
 	assert.True(t, d.Budgets[0].Charge.IsPositive(), "nobody writes to the guard's own decision")
+}
+
+func TestACallThatCannotCarryPricesIsBlockedInTheNameOfTheBudgetThatWantsThem(t *testing.T) {
+	d := charged()
+	d.BoundBy = accounting.BoundProvider
+	d.Budgets = []accounting.BudgetShare{share("soft", "0"), d.Budgets[0]}
+	g, sent := guardedRig(t, deciding(d), func(o *Options) {
+		o.FindBudget = func(id string) (accounting.Budget, bool) {
+			b := accounting.Budget{ID: id, Mode: accounting.ModeSoft, Period: accounting.PeriodMonth, Timezone: "UTC", Currency: accounting.USD}
+			if id == "campaign" {
+				b.Mode, b.Bound = accounting.ModeHard, accounting.BoundProvider
+			}
+			return b, true
+		}
+	})
+	_, body := g.post(chat, `{"model":"fixed"}`)
+	assert.Contains(t, body, `Budget \"campaign\" has OpenRouter hold the price of this call (bound: provider), which cannot be put into it: it has a plugin.`)
+	assert.Contains(t, body, `"budget":"campaign"`)
+	assert.Zero(t, sent.Load())
+	recorded := g.recorder.events[0].Decision.Budgets
+	assert.Equal(t, []string{"campaign", "soft"}, []string{recorded[0].BudgetID, recorded[1].BudgetID})
+	assert.Equal(t, accounting.VerdictBlocked, recorded[0].Verdict)
+	assert.Equal(t, accounting.ReasonNoBound, recorded[0].Reason)
 }
 
 func TestAClientThatLeavesWhileMoneyIsWaitedForIsNoticed(t *testing.T) {
