@@ -42,6 +42,7 @@ type Options struct {
 	Audit     Audit               // required
 	Gatherer  prometheus.Gatherer // required; what /metrics shows
 
+	Exports         Exports           // nil: their route does not exist
 	Reconciliations Reconciliations   // nil: their routes do not exist
 	Economics       *EconomicsOptions // nil: costs, campaigns and leads have no routes
 	Budgets         *BudgetOptions    // nil: the routes of budgets, decisions, stops and alerts do not exist
@@ -56,7 +57,7 @@ type Options struct {
 // Handler serves the admin port. Create it with [New].
 type Handler struct {
 	chain     http.Handler // middleware around mux
-	mux       *http.ServeMux
+	mux       *router
 	usage     Usage
 	decisions Decisions
 	audit     Audit
@@ -68,7 +69,9 @@ type Handler struct {
 	log       zerolog.Logger
 	version   string
 	openAPI   []byte
+	docs      func() ([]byte, error) // the page of /docs
 
+	exports         Exports         // nil: there are none
 	reconciliations Reconciliations // nil: there are none
 	budgets         *BudgetOptions  // nil: there are none
 	economics       *economics      // nil: there are none
@@ -102,7 +105,7 @@ func New(o Options) (*Handler, error) {
 		o.Version = "devel"
 	}
 	h := &Handler{
-		mux:       http.NewServeMux(),
+		mux:       newRouter(),
 		usage:     o.Usage,
 		decisions: o.Decisions,
 		audit:     o.Audit,
@@ -114,6 +117,7 @@ func New(o Options) (*Handler, error) {
 		log:       o.Logger,
 		version:   o.Version,
 
+		exports:         o.Exports,
 		reconciliations: o.Reconciliations,
 		budgets:         o.Budgets,
 		economics:       economics,

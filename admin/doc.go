@@ -10,6 +10,8 @@
 //	        ├─► /calls/{id}       one call, and what can be decided    call.go
 //	        ├─► /api/…            JSON API, described by /openapi.json usage.go, decide.go, audit.go, openapi.go
 //	        │                   and of budgets                         budgets.go, decisions.go, explain.go, stop.go, alerts.go
+//	        ├─► /api/export/…     files, streamed                      export.go, exportwrite.go
+//	        ├─► /docs             the API, for people                  docs.go
 //	        ├─► /login /logout    the token for a cookie               login.go
 //	        ├─► /metrics          Prometheus
 //	        └─► /healthz /readyz                                      health.go

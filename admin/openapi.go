@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -151,11 +152,13 @@ func (h *Handler) describe(api huma.API) error {
 		entry.Properties[name].AdditionalProperties = true
 	}
 
+	completeExamples(api.OpenAPI())
 	var err error
 	h.openAPI, err = json.MarshalIndent(api.OpenAPI(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("describe the API: %w", err)
 	}
+	h.docs = sync.OnceValues(func() ([]byte, error) { return renderDocs(api.OpenAPI()) })
 	return nil
 }
 

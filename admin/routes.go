@@ -18,6 +18,26 @@ var openPaths = map[string]bool{
 	"/logout":       true,
 }
 
+// router is the mux and the patterns that it was given, which a mux does not
+// tell.
+type router struct {
+	*http.ServeMux
+	patterns []string
+}
+
+func newRouter() *router { return &router{ServeMux: http.NewServeMux()} }
+
+// Handle registers a route.
+func (m *router) Handle(pattern string, handler http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.Handle(pattern, handler)
+}
+
+// HandleFunc registers a route.
+func (m *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.Handle(pattern, http.HandlerFunc(handler))
+}
+
 // routes registers every route of the admin port.
 func (h *Handler) routes(metrics prometheus.Gatherer) error {
 	api := h.newAPI()
@@ -28,6 +48,7 @@ func (h *Handler) routes(metrics prometheus.Gatherer) error {
 	huma.Register(api, attachGenerationOperation, operation(h.attachGeneration))
 	huma.Register(api, dismissCallOperation, operation(h.dismissCall))
 	huma.Register(api, listAuditOperation, operation(h.listAudit))
+	h.exportRoutes(api)
 	h.reconciliationRoutes(api)
 	h.economics.routes(api)
 	h.budgetRoutes(api)
@@ -40,6 +61,7 @@ func (h *Handler) routes(metrics prometheus.Gatherer) error {
 	h.mux.Handle("POST /login", h.adapt(h.login))
 	h.mux.Handle("POST /logout", h.adapt(h.logout))
 	h.mux.Handle("GET /openapi.json", h.adapt(h.serveOpenAPI))
+	h.mux.Handle("GET /docs", h.adapt(h.serveDocs))
 	h.mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorLog:      metricsLog{h.log},
 		ErrorHandling: promhttp.ContinueOnError, // one broken collector must not blind the operator to the rest

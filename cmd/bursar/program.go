@@ -305,7 +305,7 @@ func (p *program) openAdmin(context.Context) error {
 	handler, err := admin.New(admin.Options{
 		Economics: economics,
 		Token:     p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
-		Usage: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
+		Usage: p.store, Exports: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
 		Budgets: &admin.BudgetOptions{Store: p.store, Guard: p.budgeting.guard, Tester: p.alerting.deliveries,
