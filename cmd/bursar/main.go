@@ -52,6 +52,7 @@ func commands() []command {
 		{name: "resume", summary: "lift emergency stops: all of them, or the one that is named: bursar resume [id]", define: resumeCommand, args: 1},
 		{name: "migrate", summary: "bring the database's schema up to date, and exit; --recount counts the sums of leads, emails and days anew", define: migrateCommand},
 		{name: "reconcile", summary: "compare days with OpenRouter's own figures: --from YYYY-MM-DD --to YYYY-MM-DD, else yesterday", define: reconcileCommand},
+		{name: "export", summary: "write the calls of some days to a file: --from YYYY-MM-DD --to YYYY-MM-DD --format csv|jsonl|parquet|focus --out FILE", define: exportCommand},
 		{name: "journal", summary: "inspect, verify, export or repair the journal; \"bursar journal help\" says more"},
 		{name: "healthcheck", summary: "ask a running Bursar whether it is alive; exit 0 if it is", run: healthcheck},
 		{name: "version", summary: "print the version"},
