@@ -19,6 +19,9 @@ type EconomicsOptions struct {
 	Store   EconomicsStore // required
 	Targets accounting.Targets
 
+	Rates      ExchangeRates // nil: their routes do not exist
+	FixedCosts FixedCosts    // nil: their routes do not exist
+
 	// RemainingCredits is what OpenRouter's account has left, USD; unknown where
 	// no key may read it. It is asked at most once a minute, and must return
 	// when ctx ends. nil: unknown.
@@ -104,6 +107,7 @@ func (e *economics) routes(api huma.API) {
 	huma.Register(api, trendsOperation, operation(e.trends))
 	e.campaignRoutes(api)
 	e.leadRoutes(api)
+	e.rateRoutes(api)
 	for t, descriptions := range economicsColumns {
 		describeType(api, t, descriptions)
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`
 	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
 	Economics Economics `mapstructure:"economics" help:"Fixed costs and targets of the campaigns."`
+	Rates     Rates     `mapstructure:"rates" help:"Exchange rates by day."`
 	App       App       `mapstructure:"app" help:"The application beside Bursar."`
 	Debug     Debug     `mapstructure:"debug" help:"Debugging, still without prompts or keys."`
 	Log       Log       `mapstructure:"log" help:"Logging to standard error."`

@@ -87,6 +87,7 @@ func sample(k Key) string {
 		"database.url":            "postgres://u:p@db/bursar",
 		"secrets.key":             base64Key,
 		"app.url":                 "https://app.example.com",
+		"rates.ecb_url":           "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml",
 		"proxy.disconnect":        "drain",
 		"journal.sync":            "wait",
 		"journal.when_full":       "refuse",

@@ -43,6 +43,9 @@ func (p *program) start() error {
 	p.loop("backlog", backlog.Run)
 	p.startReconciliation()
 	p.startAlerting()
+	if err := p.startRates(); err != nil {
+		return err
+	}
 	p.loop("journal adoption", p.adopt)
 	p.loop("prices", p.budgeting.prices.Run)
 	p.loop("leases of dead processes", p.closeDeadLeases)
