@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -320,3 +322,15 @@ func TestTheServerStartsOnPortZeroAndAnswers(t *testing.T) {
 
 // form encodes one field.
 func form(name, v string) string { return url.Values{name: {v}}.Encode() }
+
+func TestADatabaseThatIsAwayIsNamed(t *testing.T) {
+	_, refused := (&net.Dialer{}).Dial("tcp", "127.0.0.1:1")
+	require.Error(t, refused)
+	h := newHandler(t, &fakeUsage{err: fmt.Errorf("list usage: %w", refused)}, nil)
+	res := get(h, "/api/usage")
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.Contains(t, bodyOf(t, res), "The database does not answer")
+
+	h = newHandler(t, &fakeUsage{err: errors.New("a fault of our own")}, nil)
+	require.Equal(t, http.StatusInternalServerError, get(h, "/api/usage").StatusCode)
+}

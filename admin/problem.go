@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -121,7 +123,26 @@ func problemOf(ctx context.Context, err error) *problem {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return newProblem(http.StatusServiceUnavailable, "The database did not answer within %s. Try again, or ask for less.", queryTimeout)
 	}
+	if databaseAway(err) {
+		return newProblem(http.StatusServiceUnavailable, "The database does not answer. Calls go on meanwhile; /readyz says when it is back.")
+	}
 	return newProblem(http.StatusInternalServerError, sorry)
+}
+
+// databaseAway reports whether err is that of a connection: one that could not
+// be made, broke off, or was ended by a server that shuts down (SQLSTATE class
+// 08, and 57P01 to 57P03).
+func databaseAway(err error) bool {
+	var network *net.OpError
+	var sql interface{ SQLState() string }
+	switch {
+	case errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	case errors.As(err, &sql):
+		state := sql.SQLState()
+		return strings.HasPrefix(state, "08") || state == "57P01" || state == "57P02" || state == "57P03"
+	}
+	return false
 }
 
 // wantsPage reports whether the request comes from somebody who looks at it

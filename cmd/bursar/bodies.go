@@ -93,7 +93,7 @@ func (r *askedRequest) Models() (models []string, anyModel bool) {
 // Bound waits for prices that are not known yet.
 func (r *askedRequest) Bound(model string) (decimal.Decimal, error) {
 	if r.err != nil {
-		return decimal.Decimal{}, r.err
+		return decimal.Decimal{}, bodyError{r.err}
 	}
 	facts := r.facts
 	if model != "" {
@@ -114,6 +114,20 @@ func (r *askedRequest) Bound(model string) (decimal.Decimal, error) {
 		}
 	}
 }
+
+// bodyError tells the guard that the whole body is what has no bound.
+type bodyError struct{ error }
+
+// Error says what is wrong with the body, and the way out.
+func (e bodyError) Error() string {
+	return "the body of the request cannot be read as JSON, so nothing is known about what it may cost: send a JSON object (" + e.error.Error() + ")"
+}
+
+// Field is the whole body.
+func (bodyError) Field() string { return "body" }
+
+// Unwrap returns what was wrong.
+func (e bodyError) Unwrap() error { return e.error }
 
 // boundError tells the guard which field has no bound.
 type boundError struct{ *accounting.UnboundedError }

@@ -78,6 +78,13 @@ func (b *booked) consequence() string {
 	return "Calls are refused from now on."
 }
 
+// usedUp reports whether a refusal is the budget's own: there is no money left
+// for the call. What else may be refused (no bound, a database that does not
+// answer) passes, or is the caller's to mend, and each caller is told.
+func usedUp(reason accounting.BudgetReason) bool {
+	return reason == accounting.ReasonExceeded || reason == accounting.ReasonNoRoom
+}
+
 func blockedAlert(b *booked, key periodKey, s *accounting.BudgetShare) accounting.Alert {
 	f := periodFigures{limit: s.Limit, settled: s.Settled, reserved: s.Reserved}
 	a := b.alert("budget_blocked", key, f, "")

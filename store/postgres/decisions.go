@@ -34,7 +34,7 @@ func (s *Store) decided(ctx context.Context, tx pgx.Tx, d *deltas, events []*acc
 		for i := range e.Decision.Budgets {
 			share := &e.Decision.Budgets[i]
 			key := periodKeyOf(accounting.LeaseKey{BudgetID: share.BudgetID, EachValue: share.EachValue, PeriodStart: share.PeriodStart})
-			if b := d.budgets.book.byID[key.budget]; b != nil && share.Verdict == accounting.VerdictBlocked {
+			if b := d.budgets.book.byID[key.budget]; b != nil && share.Verdict == accounting.VerdictBlocked && usedUp(share.Reason) {
 				d.alerts = append(d.alerts, blockedAlert(b, key, share))
 			}
 		}
