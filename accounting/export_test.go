@@ -74,7 +74,7 @@ func TestCSVKeepsEveryDigitTagAndFlag(t *testing.T) {
 	} {
 		require.Equal(t, want, row[name], name)
 	}
-	require.Equal(t, `{"a":"=1+1","b":"2"}`, UnescapeFormula(row["metadata"]))
+	require.JSONEq(t, `{"a":"=1+1","b":"2"}`, UnescapeFormula(row["metadata"]))
 }
 
 func TestNullZeroAndEmptyAreThreeThingsInEveryFormat(t *testing.T) {
