@@ -39,6 +39,8 @@ type EconomicsStore interface {
 	CampaignReports
 	LeadReports
 	Activities
+	CostHistories
+	KPIReports
 }
 
 // CostReports sums what was spent. It is called concurrently and must return
@@ -105,6 +107,8 @@ func (e *economics) routes(api huma.API) {
 	huma.Register(api, reverseOperation, operation(e.reverseActivity))
 	huma.Register(api, usageReportOperation, operation(e.usageReport))
 	huma.Register(api, trendsOperation, operation(e.trends))
+	huma.Register(api, forecastOperation, operation(e.forecast))
+	huma.Register(api, kpisOperation, operation(e.kpis))
 	e.campaignRoutes(api)
 	e.leadRoutes(api)
 	e.rateRoutes(api)

@@ -46,6 +46,12 @@ func (p *program) start() error {
 	if err := p.startRates(); err != nil {
 		return err
 	}
+	if err := p.startWebhooks(); err != nil {
+		return err
+	}
+	if err := p.startForecasts(); err != nil {
+		return err
+	}
 	p.loop("journal adoption", p.adopt)
 	p.loop("prices", p.budgeting.prices.Run)
 	p.loop("leases of dead processes", p.closeDeadLeases)
