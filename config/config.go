@@ -31,6 +31,7 @@ type Config struct {
 	Secrets   Secrets   `mapstructure:"secrets" help:"Sealing of keys at rest."`
 	Economics Economics `mapstructure:"economics" help:"Fixed costs and targets of the campaigns."`
 	Rates     Rates     `mapstructure:"rates" help:"Exchange rates by day."`
+	Webhooks  Webhooks  `mapstructure:"webhooks" help:"What sending platforms report."`
 	App       App       `mapstructure:"app" help:"The application beside Bursar."`
 	Debug     Debug     `mapstructure:"debug" help:"Debugging, still without prompts or keys."`
 	Log       Log       `mapstructure:"log" help:"Logging to standard error."`

@@ -87,6 +87,7 @@ func sample(k Key) string {
 		"database.url":            "postgres://u:p@db/bursar",
 		"secrets.key":             base64Key,
 		"app.url":                 "https://app.example.com",
+		"webhooks.addr":           "127.0.0.1:9004",
 		"rates.ecb_url":           "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml",
 		"proxy.disconnect":        "drain",
 		"journal.sync":            "wait",
@@ -115,6 +116,7 @@ func sample(k Key) string {
 var companions = map[string]string{
 	"proxy.tls_cert_file": "BURSAR_PROXY_TLS_KEY_FILE=key.pem",
 	"proxy.tls_key_file":  "BURSAR_PROXY_TLS_CERT_FILE=cert.pem",
+	"webhooks.addr":       "BURSAR_WEBHOOKS_SECRET=secret",
 }
 
 func TestEverySettingCanBeSetInEveryPlace(t *testing.T) {

@@ -61,6 +61,8 @@ func (c *Config) crossChecks() []error {
 	}
 	refuse(c.Proxy.Addr == c.Admin.Addr && !strings.HasSuffix(c.Proxy.Addr, ":0"),
 		"proxy.addr and admin.addr are both %q: set BURSAR_PROXY_ADDR or BURSAR_ADMIN_ADDR to another port", c.Proxy.Addr)
+	refuse(c.Webhooks.Addr != "" && !c.Webhooks.Secret.IsSet(),
+		"webhooks.addr=%q has no webhooks.secret, so anybody could write activities: set BURSAR_WEBHOOKS_SECRET, or leave BURSAR_WEBHOOKS_ADDR empty", c.Webhooks.Addr)
 	refuse(c.Journal.SegmentBytes > c.Journal.MaxBytes,
 		"journal.segment_bytes=%s is more than the whole journal may hold: set BURSAR_JOURNAL_SEGMENT_BYTES to at most journal.max_bytes=%s",
 		c.Journal.SegmentBytes, c.Journal.MaxBytes)
@@ -70,7 +72,9 @@ func (c *Config) crossChecks() []error {
 // checks are what a tag check may name. Their errors follow the key and its
 // value in a sentence.
 var checks = map[string]func(any) error{
-	"address":  func(v any) error { return checkAddress(v.(string)) },
+	"address":          func(v any) error { return checkAddress(v.(string)) },
+	"optional_address": func(v any) error { return checkOptionalAddress(v.(string)) },
+
 	"upstream": func(v any) error { return checkUpstream(v.(string)) },
 	"url":      func(v any) error { return checkAppURL(v.(string)) },
 	"postgres": func(v any) error { return checkPostgres(v.(Secret).Reveal()) },

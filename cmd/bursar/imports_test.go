@@ -36,6 +36,7 @@ var rooms = []room{
 	{path: "store/journal", may: []string{"accounting"}},
 	{path: "store/postgres", may: []string{"accounting"}},
 	{path: "admin", may: []string{"accounting"}},
+	{path: "admin/webhook", may: []string{"accounting"}},
 	{path: "config"},
 	{path: "cmd/bursar", anything: true},
 }

@@ -46,6 +46,9 @@ func (p *program) start() error {
 	if err := p.startRates(); err != nil {
 		return err
 	}
+	if err := p.startWebhooks(); err != nil {
+		return err
+	}
 	if err := p.startForecasts(); err != nil {
 		return err
 	}
