@@ -113,7 +113,7 @@ func (m *Mapping) Activity(name string, body []byte, now time.Time) (accounting.
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var payload map[string]any
-	if decoder.Decode(&payload) != nil || payload == nil || decoder.Decode(new(any)) != io.EOF { //nolint:errorlint // io.EOF is returned as it is
+	if decoder.Decode(&payload) != nil || payload == nil || decoder.Decode(new(any)) != io.EOF {
 		return a, errors.New("the body is not one JSON object")
 	}
 	event := find(payload, m.Event)

@@ -66,7 +66,7 @@ func (p *program) serveWebhooks(ctx context.Context, handler http.Handler) error
 	if server.Shutdown(stopping) != nil {
 		_ = server.Close()
 	}
-	<-ended
+	_ = <-ended // http.ErrServerClosed
 	return nil
 }
 
