@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -66,7 +67,9 @@ func (p *program) serveWebhooks(ctx context.Context, handler http.Handler) error
 	if server.Shutdown(stopping) != nil {
 		_ = server.Close()
 	}
-	_ = <-ended // http.ErrServerClosed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve webhooks: %w", err)
+	}
 	return nil
 }
 
