@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	benchRows  = flag.Int("report-rows", 200_000, "calls that BenchmarkReports loads; make bench-reports loads 20 million")
-	benchLeads = flag.Int("report-leads", 10_000, "leads that the calls are for")
+	benchRows  = flag.Int("report-rows", 20_000, "calls that BenchmarkReports loads; make bench-reports loads 20 million")
+	benchLeads = flag.Int("report-leads", 1_000, "leads that the calls are for")
 )
 
 // BenchmarkReports measures every report on generated calls of the last twelve
