@@ -95,7 +95,8 @@ func TestIntervalsAndComparisonsAgreeWithKnownValues(t *testing.T) {
 	// Wilson for 3 of 3: 0.4385 to 1 (R: binom::binom.wilson).
 	three := accounting.RateInterval(3, 3).Value
 	assert.InDelta(t, 0.4385, three.Low, 1e-4)
-	assert.InDelta(t, 1, three.High, 1e-9)
+	assert.InDelta(t, 1, three.High, 0)
+	assert.InDelta(t, 0, accounting.RateInterval(0, 17).Value.Low, 0, "none of many is no hair above zero")
 	// Gamma(10.5): quantiles 5.1416 and 17.7394 (R: qgamma).
 	interval := accounting.CostPerEventInterval(dec("100"), 10).Value
 	assert.InDelta(t, 100/17.7394, interval.Low, 2e-3)

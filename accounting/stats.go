@@ -21,7 +21,14 @@ func RateInterval(n, of int64) Optional[Interval] {
 	trials, p := float64(of), float64(n)/float64(of)
 	centre := (p + z*z/(2*trials)) / (1 + z*z/trials)
 	half := z / (1 + z*z/trials) * math.Sqrt(p*(1-p)/trials+z*z/(4*trials*trials))
-	return Some(Interval{max(0, centre-half), min(1, centre+half)})
+	interval := Interval{max(0, centre-half), min(1, centre+half)}
+	if n <= 0 {
+		interval.Low = 0 // which the arithmetic misses by a hair
+	}
+	if n >= of {
+		interval.High = 1
+	}
+	return Some(interval)
 }
 
 // CostPerEventInterval is the 95 % interval of cost ÷ events where the events
