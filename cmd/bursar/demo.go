@@ -53,11 +53,13 @@ nothing leaves the machine and no money is spent.
 
   watch it   %s          (open it in a browser)
   metrics    %s/metrics
+  an email   curl %s/api/costs/dashboard-metrics
+  campaigns  curl %s/api/campaigns
   try it     curl %s/api/v1/chat/completions -H 'X-Campaign-ID: mine' \
                -d '{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Hi"}]}'
   stop       Ctrl-C
 
-`, p.adminURL(), p.adminURL(), p.proxyURL())
+`, p.adminURL(), p.adminURL(), p.adminURL(), p.adminURL(), p.proxyURL())
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)
@@ -65,7 +67,7 @@ nothing leaves the machine and no money is spent.
 	campaign, stopCampaign := context.WithCancel(ctx)
 	defer stopCampaign()
 	var wg sync.WaitGroup
-	wg.Go(func() { newSampleCampaign(p.proxyURL()).run(campaign) })
+	wg.Go(func() { newSampleCampaign(p.proxyURL(), p.adminURL(), cfg.Admin.Token.Reveal()).run(campaign) })
 	select {
 	case err = <-ended:
 		stopCampaign()

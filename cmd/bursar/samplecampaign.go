@@ -14,21 +14,41 @@ import (
 )
 
 // sampleCampaign is an application as Bursar's users have it: it writes emails
-// to leads, with a few models, streamed or not, and sometimes changes its mind
-// in the middle of an answer.
+// to leads, with a few models, streamed or not, sometimes changes its mind in
+// the middle of an answer, and tells what came of the emails.
 type sampleCampaign struct {
-	base   string
-	client *http.Client
-	random *rand.Rand
-	leads  int
+	proxy, admin string // addresses
+	token        string // of the admin port; empty: none is needed
+	client       *http.Client
+	random       *rand.Rand
+	leads        int
 }
 
-func newSampleCampaign(base string) *sampleCampaign {
+func newSampleCampaign(proxy, admin, token string) *sampleCampaign {
 	return &sampleCampaign{
-		base:   base,
+		proxy: proxy, admin: admin, token: token,
 		client: &http.Client{Timeout: time.Minute},
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
+}
+
+// sampleFates are what becomes of the emails of each campaign, in percent of
+// those written: one to invest in, one that reaches the wrong people, and one
+// that is written and not sent.
+var sampleFates = []struct {
+	campaign                       string
+	sent, replied, booked, bounced int
+}{
+	{"q4-launch", 96, 20, 8, 1},
+	{"winter-webinar", 92, 9, 1, 5},
+	{"agency-outreach", 40, 6, 1, 2},
+}
+
+// sampleCall is a call and what follows it.
+type sampleCall struct {
+	request *http.Request
+	leave   time.Duration // when its client leaves; 0: never
+	tell    []string      // activities, as JSON
 }
 
 // samplePace is the mean time between two calls: fast enough to see money
@@ -40,8 +60,11 @@ func (s *sampleCampaign) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
-		request, leave := s.next(ctx)
-		wg.Go(func() { s.send(request, leave) })
+		call := s.next(ctx)
+		wg.Go(func() {
+			s.send(call.request, call.leave)
+			s.tell(ctx, call.tell)
+		})
 		select {
 		case <-ctx.Done():
 			return
@@ -50,9 +73,8 @@ func (s *sampleCampaign) run(ctx context.Context) {
 	}
 }
 
-// next makes up the next call, and when its client will leave (0: never).
-func (s *sampleCampaign) next(ctx context.Context) (request *http.Request, leave time.Duration) {
-	campaigns := []string{"q4-launch", "winter-webinar", "agency-outreach"}
+// next makes up the next call.
+func (s *sampleCampaign) next(ctx context.Context) sampleCall {
 	steps := []struct{ purpose, model, path string }{
 		{accounting.PurposeResearch, "google/gemini-2.5-flash", "/api/v1/chat/completions"},
 		{accounting.PurposeLeadPersonalization, "anthropic/claude-sonnet-4.6", "/api/v1/chat/completions"},
@@ -65,28 +87,61 @@ func (s *sampleCampaign) next(ctx context.Context) (request *http.Request, leave
 	if s.random.IntN(3) == 0 {
 		s.leads++
 	}
-	step, campaign := steps[s.random.IntN(len(steps))], campaigns[s.random.IntN(len(campaigns))]
+	step, fate := steps[s.random.IntN(len(steps))], &sampleFates[s.random.IntN(len(sampleFates))]
+	platform := []string{"instantly", "heyreach"}[s.random.IntN(2)]
 	body := fmt.Sprintf(`{"model":%q,"stream":%t,"max_tokens":400,"messages":[{"role":"user","content":"Write to lead %d."}],"input":"Write to lead %d."}`,
 		step.model, s.random.IntN(3) > 0, s.leads, s.leads)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+step.path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.proxy+step.path, strings.NewReader(body))
 	if err != nil {
 		panic(err) // the parts are constants and the base is a listener's address
 	}
 	header := request.Header
 	header.Set("Content-Type", "application/json")
-	header.Set("X-Campaign-ID", campaign)
+	header.Set("X-Campaign-ID", fate.campaign)
 	header.Set("X-Lead-ID", fmt.Sprintf("lead-%04d", s.leads))
 	header.Set("X-Email-ID", fmt.Sprintf("email-%04d", s.leads))
 	header.Set("X-Purpose", step.purpose)
-	header.Set("X-Platform", []string{"instantly", "heyreach"}[s.random.IntN(2)])
+	header.Set("X-Platform", platform)
+	call := sampleCall{request: request}
 	if s.random.IntN(3) == 0 {
 		// A call that takes its time, so that a client can leave in the middle.
 		header.Set("X-Fake-Behavior", "chunks=60,interval=50ms")
 		if s.random.IntN(2) == 0 {
-			leave = time.Duration(200+s.random.IntN(600)) * time.Millisecond
+			call.leave = time.Duration(200+s.random.IntN(600)) * time.Millisecond
 		}
 	}
-	return request, leave
+	if step.purpose == accounting.PurposeEmailGeneration || step.purpose == accounting.PurposeFollowUp {
+		for _, happened := range []struct {
+			kind    accounting.ActivityType
+			percent int
+		}{{accounting.EmailSent, fate.sent}, {accounting.ReplyReceived, fate.replied}, {accounting.MeetingBooked, fate.booked}, {accounting.Bounced, fate.bounced}} {
+			switch hit := s.random.IntN(100) < happened.percent; {
+			case hit:
+				call.tell = append(call.tell, fmt.Sprintf(`{"type":%q,"campaignId":%q,"leadId":"lead-%04d","emailId":"email-%04[3]d","platform":%q}`,
+					happened.kind, fate.campaign, s.leads, platform))
+			case happened.kind == accounting.EmailSent:
+				return call // what was not sent comes to nothing
+			}
+		}
+	}
+	return call
+}
+
+// tell records activities on the admin port.
+func (s *sampleCampaign) tell(ctx context.Context, activities []string) {
+	for _, activity := range activities {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.admin+"/api/costs/record-activity", strings.NewReader(activity))
+		if err != nil {
+			panic(err) // the parts are constants and the base is a listener's address
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if s.token != "" {
+			request.Header.Set("Authorization", "Bearer "+s.token)
+		}
+		if response, err := s.client.Do(request); err == nil {
+			_ = response.Body.Close()
+		}
+	}
 }
 
 // send makes one call. What comes of it is not the sample's business: the
