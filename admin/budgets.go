@@ -27,6 +27,9 @@ type BudgetOptions struct {
 	// Purposes are those that a call can have: the standard ones and those of
 	// the configuration.
 	Purposes []string
+
+	// KeyLabels are the fingerprints of keys that have a label, by label.
+	KeyLabels map[string]string
 }
 
 // BudgetStore is everything that the routes ask of the database.

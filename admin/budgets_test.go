@@ -126,8 +126,9 @@ func TestWhatCannotBeABudgetIsToldByField(t *testing.T) {
 			require.NotContains(t, e.Value+e.Message+e.Allowed, "sk-or-v1", body)
 		}
 	}
-	p := problemIn(t, send(h, "POST", "/api/budgets", with(`"scope":{"key":"production"}`)), http.StatusUnprocessableEntity)
-	require.Contains(t, p.Errors[0].Message, "labels of keys are not supported yet")
+	p := problemIn(t, send(h, "POST", "/api/budgets", with(`"scope":{"key":"nobody"}`)), http.StatusUnprocessableEntity)
+	require.Contains(t, p.Errors[0].Message, "BURSAR_BUDGETS_KEY_LABELS")
+	require.Contains(t, p.Errors[0].Allowed, "or main-account", "the labels that there are")
 	require.Contains(t, p.Errors[0].Allowed, "sha256sum")
 	p = problemIn(t, send(h, "POST", "/api/budgets", `{"name":"n","period":"day","limit":-1,"mode":"hard","on_exceed":"warn","timezone":"X"}`), http.StatusUnprocessableEntity)
 	require.Len(t, p.Errors, 3, "everything is told at once")
@@ -291,4 +292,16 @@ func TestADatabaseThatDoesNotAnswerIsSaidToBeLate(t *testing.T) {
 	h := withBudgets(t, &fakeBudgets{err: context.DeadlineExceeded})
 	p := problemIn(t, get(h, "/api/budgets"), http.StatusServiceUnavailable)
 	require.Contains(t, p.Detail, "did not answer")
+}
+
+func TestAKeyIsNamedByItsLabelOrItsFingerprint(t *testing.T) {
+	store := &fakeBudgets{}
+	h := withBudgets(t, store)
+	for _, key := range []string{"main-account", strings.Repeat("ab", 32), strings.Repeat("AB", 32)} {
+		send(h, "POST", "/api/budgets", `{"name":"n","period":"day","limit":1,"mode":"hard","scope":{"key":"`+key+`"}}`)
+	}
+	require.Len(t, store.made, 3)
+	for _, b := range store.made {
+		require.Equal(t, strings.Repeat("ab", 32), b.Scope.Key)
+	}
 }

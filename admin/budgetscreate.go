@@ -74,7 +74,7 @@ type createdBudgetOutput struct {
 
 // createBudget answers POST /api/budgets.
 func (h *Handler) createBudget(ctx context.Context, in *createBudgetInput) (*createdBudgetOutput, error) {
-	budget, wrong := in.Body.budget(h.budgets.Purposes)
+	budget, wrong := in.Body.budget(h.budgets.Purposes, h.budgets.KeyLabels)
 	wrong = append(wrong, reservedID(budget)...)
 	wrong = append(wrong, checkBudget(budget, h.budgets.Purposes)...)
 	if err := problemIf(wrong); err != nil {
@@ -105,8 +105,8 @@ func uncounted(ctx, limited context.Context, err error) error {
 }
 
 // budget is the body as the domain knows it, and what is wrong with its scope.
-func (b *budgetBody) budget(purposes []string) (accounting.Budget, []fieldError) {
-	scope, wrong := b.Scope.scope(purposes)
+func (b *budgetBody) budget(purposes []string, labels map[string]string) (accounting.Budget, []fieldError) {
+	scope, wrong := b.Scope.scope(purposes, labels)
 	return accounting.NormalizeBudget(accounting.Budget{
 		ID: deref(b.ID), Name: b.Name, Scope: scope, Each: accounting.Each(deref(b.Each)),
 		Period: accounting.Period(b.Period), Timezone: b.Timezone, StartsAt: b.StartsAt, EndsAt: b.EndsAt,

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -240,7 +241,8 @@ func (f *fakeTester) TestAlert(ctx context.Context, actor string) (accounting.Al
 // withBudgets is a handler over store; change edits its options first.
 func withBudgets(t *testing.T, store *fakeBudgets, change ...func(*BudgetOptions)) *Handler {
 	t.Helper()
-	o := &BudgetOptions{Store: store, Guard: &fakeGuard{}, Tester: &fakeTester{}, Purposes: accounting.DefaultPurposes()}
+	o := &BudgetOptions{Store: store, Guard: &fakeGuard{}, Tester: &fakeTester{}, Purposes: accounting.DefaultPurposes(),
+		KeyLabels: map[string]string{"main-account": strings.Repeat("ab", 32)}}
 	for _, f := range change {
 		f(o)
 	}

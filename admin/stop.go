@@ -154,7 +154,7 @@ type stopOutput struct {
 
 // putStop answers PUT /api/guard/emergency-stop.
 func (h *Handler) putStop(ctx context.Context, in *putStopInput) (*stopOutput, error) {
-	scope, wrong := in.Body.Scope.scope(h.budgets.Purposes)
+	scope, wrong := in.Body.Scope.scope(h.budgets.Purposes, h.budgets.KeyLabels)
 	if in.Body.Scope != nil && scope.IsZero() && len(wrong) == 0 {
 		// A template with nothing filled in must not stop everything.
 		wrong = append(wrong, fieldError{Field: "scope", Message: "expected at least one member", Allowed: "leave out scope to stop every call"})

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,6 +41,36 @@ func checkAmount(s string) error {
 		return errors.New("is not an amount such as 77 or 77.50, or empty")
 	}
 	return nil
+}
+
+// KeyFingerprints are the fingerprints of labelled keys, by their labels. The
+// config has been validated.
+func (b *Budgets) KeyFingerprints() map[string]string {
+	labels, err := readKeyLabels(b.KeyLabels)
+	if err != nil {
+		panic(err)
+	}
+	return labels
+}
+
+// fingerprintForm is the hex SHA-256 of a key.
+var fingerprintForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func readKeyLabels(list []string) (map[string]string, error) {
+	labels := make(map[string]string, len(list))
+	for i, item := range list {
+		label, fingerprint, _ := strings.Cut(item, "=")
+		label, fingerprint = strings.TrimSpace(label), strings.ToLower(strings.TrimSpace(fingerprint))
+		switch {
+		case label == "" || fingerprintForm.MatchString(label) || !fingerprintForm.MatchString(fingerprint):
+			// Somebody may have written a key: it is not repeated.
+			return nil, fmt.Errorf("has an item (number %d) that is not label=fingerprint; the fingerprint of a key is its SHA-256 in 64 hexadecimal digits", i+1)
+		case labels[label] != "":
+			return nil, fmt.Errorf("has the label %q twice", label)
+		}
+		labels[label] = fingerprint
+	}
+	return labels, nil
 }
 
 // divisors are the tags by which a budget can be divided.

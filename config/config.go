@@ -133,6 +133,7 @@ type Budgets struct {
 	RefreshInterval time.Duration `mapstructure:"refresh_interval" default:"1s" range:"positive" help:"how often the spent amounts of budgets in use are read from the database"`
 	LeaseIdle       time.Duration `mapstructure:"lease_idle" default:"5s" range:"positive" help:"after which a replica gives money of a hard budget back that it does not use"`
 	MaxCached       int           `mapstructure:"max_cached" default:"100000" range:"positive" help:"counters in memory of budgets that are divided by lead, email or campaign"`
+	KeyLabels       []string      `mapstructure:"key_labels" check:"key_labels" help:"names for OpenRouter keys in the scope of budgets, each as label=fingerprint; the fingerprint is the key's hex SHA-256"`
 }
 
 // Tags is how strictly tag headers are read.

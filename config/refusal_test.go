@@ -192,6 +192,7 @@ func TestValidateJudgesAConfigMadeByCode(t *testing.T) {
 		"a number":      {func(c *Config) { c.Settle.Workers = 0 }, `settle.workers="0" has to be more than 0`},
 		"an amount":     {func(c *Config) { c.Economics.InstantlyCost = decimal.NewFromInt(-1) }, "economics.instantly_cost"},
 		"an empty path": {func(c *Config) { c.Data.Dir = "" }, "data.dir"},
+		"a key label":   {func(c *Config) { c.Budgets.KeyLabels = []string{"production=sk-or-v1-secret"} }, "budgets.key_labels"},
 		"a secret":      {func(c *Config) { c.Secrets.Key = NewSecret("hunter2") }, "secrets.key is not 32 bytes"},
 		"a combination": {func(c *Config) { c.Admin.Addr = ":1" }, "BURSAR_ADMIN_TOKEN"},
 	} {

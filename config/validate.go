@@ -83,6 +83,10 @@ var checks = map[string]func(any) error{
 	"nonempty": func(v any) error { return checkNotEmpty(v.(string)) },
 	"amount":   func(v any) error { return checkAmount(v.(string)) },
 	"divisors": func(v any) error { return checkDivisors(v.([]string)) },
+	"key_labels": func(v any) error {
+		_, err := readKeyLabels(v.([]string))
+		return err
+	},
 
 	"divides_day": func(v any) error { return checkDividesDay(v.(time.Duration)) },
 	"close_day":   func(v any) error { return checkCloseDay(v.(int)) },

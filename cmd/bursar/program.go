@@ -309,7 +309,7 @@ func (p *program) openAdmin(context.Context) error {
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
 		Budgets: &admin.BudgetOptions{Store: p.store, Guard: p.budgeting.guard, Tester: p.alerting.deliveries,
-			Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...)},
+			Purposes: append(accounting.DefaultPurposes(), p.cfg.Tags.Purposes...), KeyLabels: p.cfg.Budgets.KeyFingerprints()},
 		Readiness: []admin.Check{
 			{Name: "database", Probe: p.probeDatabase},
 			{Name: "journal", Probe: p.probeJournal},
