@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -175,7 +176,11 @@ func TestChaosAHardBudgetHoldsOverReplicasThatAreKilledAndCutOff(t *testing.T) {
 			"BURSAR_BUDGETS_LEASE_IDLE=500ms")
 	}
 	b.makeBudget()
-	b.start(64)
+	clients := 64
+	if os.Getenv("CHAOS_ROUNDS") != "" {
+		clients = 2000
+	}
+	b.start(clients)
 	for round := range b.rounds(3) {
 		b.pause(200, 700)
 		i := b.random.IntN(len(b.bursars))
