@@ -15,7 +15,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing to build, run and test
-	@$(NEED) go cc postgres node
+	@$(NEED) go cc postgres node chromium
 	@go mod download
 	@$(MAKE) --no-print-directory clients
 
@@ -38,14 +38,14 @@ build: ## build bin/bursar
 migrate: build ## bring the database's schema up to date (uses DATABASE_URL)
 	bin/bursar migrate $(ARGS)
 
-test: ## vet and run all tests with the race detector, on a real Postgres and real clients
-	@$(NEED) go cc postgres node
+test: ## vet and run all tests with the race detector, on a real Postgres, real clients and a real browser
+	@$(NEED) go cc postgres node chromium
 	@$(MAKE) --no-print-directory clients
 	go vet ./...
 	go test -race -pgo=off -timeout 25m $(ARGS) ./...
 
 test-short: ## run the tests that take little time, without the race detector
-	@$(NEED) go postgres
+	@$(NEED) go postgres chromium
 	go test -short -pgo=off $(ARGS) ./...
 
 chaos: export CHAOS_ROUNDS ?= 4

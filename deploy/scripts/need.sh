@@ -4,6 +4,7 @@
 #   go, node   must be there: their version is the developer's choice
 #   cc         a C compiler, for the race detector; installed if missing
 #   postgres   the Postgres server's programs; installed if missing
+#   chromium   a browser for the tests of pages; installed if missing
 #   database   as postgres, unless a DATABASE_URL is set here or in .env
 set -eu
 
@@ -37,6 +38,13 @@ has_postgres() {
 	return 1
 }
 
+has_chromium() {
+	for browser in chromium chromium-browser google-chrome google-chrome-stable; do
+		command -v "$browser" >/dev/null && return
+	done
+	return 1
+}
+
 has_database_url() {
 	[ -n "${DATABASE_URL:-}${BURSAR_DATABASE_URL:-}" ] && return
 	[ -f .env ] && grep -Eq '^[[:space:]]*(export[[:space:]]+)?(BURSAR_)?DATABASE_URL[[:space:]]*=[[:space:]]*[^[:space:]]' .env
@@ -58,6 +66,9 @@ for what in "$@"; do
 		;;
 	postgres)
 		has_postgres || install "the Postgres server" postgresql
+		;;
+	chromium)
+		has_chromium || install "Chromium" chromium
 		;;
 	database)
 		has_database_url || has_postgres || install "the Postgres server" postgresql
