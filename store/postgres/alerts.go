@@ -53,8 +53,9 @@ func (s *Store) insertAlerts(ctx context.Context, tx pgx.Tx, alerts []accounting
 	}
 	rows, err := tx.Query(ctx, `-- name: alerts_insert
 		WITH made AS (
-			INSERT INTO alerts (key, kind, severity, subject, title, text, data)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+			INSERT INTO alerts (key, kind, severity, subject, title, text, data, created_at)
+			SELECT d.*, coalesce($11::timestamptz, now())
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[]) AS d
 			ON CONFLICT (key) DO NOTHING
 			RETURNING id, key, severity, subject
 		), deliveries AS (
@@ -63,7 +64,7 @@ func (s *Store) insertAlerts(ctx context.Context, tx pgx.Tx, alerts []accounting
 			WHERE made.severity = ANY($9::text[]) AND made.subject <> $10::text || channel
 		)
 		SELECT key FROM made`, keys, kinds, urgencies, subjects, titles, texts, data,
-		s.opts.Channels, s.delivered(), accounting.ChannelSubject(""))
+		s.opts.Channels, s.delivered(), accounting.ChannelSubject(""), s.givenTime())
 	if err != nil {
 		return nil, err
 	}

@@ -312,3 +312,50 @@ func TestSealedKeysAreKeptByFingerprint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"a": {4, 0, 5}, "b": {2, 3}}, keys)
 }
+
+func TestABatchIsSettledAsItsCallsWouldBeOneByOne(t *testing.T) {
+	s := newStore(t)
+	missing, told, mistold := closed(noon, "gen-1", ""), closed(noon, "gen-2", "0.25"), closed(noon.Add(time.Minute), "gen-3", "0.5")
+	ship(t, s, missing, told, mistold)
+	settlement := func(e accounting.Event, cost string, at time.Time) Settlement {
+		return Settlement{ID: e.ID, Generation: accounting.Generation{ID: e.GenerationID, Usage: usd(cost)}, At: at}
+	}
+	batch := []Settlement{settlement(missing, "0.125", later), settlement(told, "0.25", later.Add(time.Hour)), settlement(mistold, "0.4", later)}
+	postings, err := s.SettleAll(t.Context(), batch)
+	require.NoError(t, err)
+	require.Len(t, postings, 3)
+	for i, want := range []string{"0.125", "0", "-0.1"} {
+		require.Equal(t, want, postings[i].Amount.String())
+		require.Equal(t, batch[i].ID, postings[i].ID)
+		require.True(t, stored(t, s, batch[i].ID).verifiedAt.Equal(batch[i].At), "each at its own time")
+	}
+	requireExactRollups(t, s)
+
+	before := snapshot(t, s)
+	postings, err = s.SettleAll(t.Context(), batch)
+	require.NoError(t, err)
+	require.True(t, postings[2].Amount.IsZero())
+	require.Equal(t, before, snapshot(t, s), "again it changes nothing")
+}
+
+func TestABatchWithACallThatIsNotThereSettlesNone(t *testing.T) {
+	s := newStore(t)
+	e := closed(noon, "gen-1", "")
+	ship(t, s, e)
+	g := accounting.Generation{Usage: usd("1")}
+	_, err := s.SettleAll(t.Context(), []Settlement{{ID: e.ID, Generation: g, At: later}, {ID: callAt(noon), Generation: g, At: later}})
+	require.ErrorContains(t, err, "no row with that id")
+	require.EqualValues(t, accounting.StatusPending, stored(t, s, e.ID).status)
+	postings, err := s.SettleAll(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, postings)
+}
+
+func TestAnAlertBearsTheTimeOfTheClockThatIsGiven(t *testing.T) {
+	s := newStore(t)
+	s.opts.Now = func() time.Time { return noon }
+	raised, made, err := s.RaiseAlert(t.Context(), accounting.Alert{Key: "k", Kind: "test", Severity: accounting.SeverityInfo, Title: "t", Text: "t"})
+	require.NoError(t, err)
+	require.True(t, made)
+	require.True(t, raised.CreatedAt.Equal(noon))
+}

@@ -52,8 +52,9 @@ type Options struct {
 	// together, before an alert says so; 0: there is none.
 	CostAlertThreshold decimal.Decimal
 
-	// Now decides in which month a correction of a closed one is booked; nil:
-	// time.Now.
+	// Now decides in which month a correction of a closed one is booked, from
+	// when on a new budget counts, and when an alert was raised; nil: the clock
+	// of this machine, of alerts that of the database.
 	Now func() time.Time
 }
 
@@ -159,6 +160,15 @@ func (s *Store) now() time.Time {
 		return time.Now()
 	}
 	return s.opts.Now()
+}
+
+// givenTime is the time by the clock of the options, nil if they name none.
+func (s *Store) givenTime() *time.Time {
+	if s.opts.Now == nil {
+		return nil
+	}
+	now := s.opts.Now()
+	return &now
 }
 
 // errRaced means that another transaction took an id between our looking for
