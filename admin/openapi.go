@@ -18,6 +18,9 @@ import (
 // The two ways of showing the token, either of which will do.
 var needsToken = []map[string][]string{{"bearer": {}}, {"session": {}}}
 
+// schemaPrefix stands before a schema's name in references.
+const schemaPrefix = "#/components/schemas/"
+
 const apiDescription = `What every AI call through Bursar cost, whom it was for and what came of it.
 
 Answers are ` + "`" + `{"success": true, "data": …}` + "`" + `. Errors are problem documents (RFC 9457,
@@ -30,7 +33,7 @@ Where no token is configured, none is needed, and only loopback addresses are se
 
 // newAPI returns the JSON API, without operations yet. Its routes go to h.mux.
 func (h *Handler) newAPI() huma.API {
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	schemas.RegisterTypeAlias(reflect.TypeFor[accounting.Amount](), reflect.TypeFor[amountSchema]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[problem]())
 	return humago.New(h.mux, huma.Config{
@@ -152,6 +155,7 @@ func (h *Handler) describe(api huma.API) error {
 		entry.Properties[name].AdditionalProperties = true
 	}
 
+	admitUnknown(api.OpenAPI().Components.Schemas)
 	completeExamples(api.OpenAPI())
 	var err error
 	h.openAPI, err = json.MarshalIndent(api.OpenAPI(), "", "  ")
