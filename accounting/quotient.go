@@ -35,12 +35,17 @@ func Rate(n, of int64) Optional[decimal.Decimal] { return Per(decimal.NewFromInt
 // whatever digits it has. It is nil where nothing weighs anything: such a total
 // cannot be split and has to be shown by itself.
 func Split(total decimal.Decimal, weights []decimal.Decimal) []decimal.Decimal {
+	return splitTo(QuotientPlaces, total, weights)
+}
+
+// splitTo is [Split] into parts of as many decimals as there are places.
+func splitTo(places int32, total decimal.Decimal, weights []decimal.Decimal) []decimal.Decimal {
 	sum := decimal.Sum(decimal.Decimal{}, weights...)
 	if !sum.IsPositive() {
 		return nil
 	}
 	if total.IsNegative() {
-		parts := Split(total.Neg(), weights)
+		parts := splitTo(places, total.Neg(), weights)
 		for i := range parts {
 			parts[i] = parts[i].Neg()
 		}
@@ -51,14 +56,14 @@ func Split(total decimal.Decimal, weights []decimal.Decimal) []decimal.Decimal {
 		rest decimal.Decimal // × sum
 	}
 	var (
-		unit  = decimal.New(1, -QuotientPlaces)
+		unit  = decimal.New(1, -places)
 		parts = make([]decimal.Decimal, len(weights))
 		rests = make([]remainder, len(weights))
 		left  = total
 	)
 	for i, w := range weights {
 		due := total.Mul(w) // × sum
-		quotient, rest := due.QuoRem(sum, QuotientPlaces)
+		quotient, rest := due.QuoRem(sum, places)
 		parts[i], rests[i] = quotient, remainder{i, rest}
 		left = left.Sub(quotient)
 	}
