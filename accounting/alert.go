@@ -17,6 +17,12 @@ type Alert struct {
 	Title    string          `json:"title"`   // one line
 	Text     string          `json:"text"`    // plain text; no prompt, no key
 	Data     json.RawMessage `json:"data"`    // the figures behind it, a JSON object
+	// HTML is a whole document for channels that can show one, which then have
+	// Text beside it; empty: Text alone. It travels with a claimed delivery only.
+	HTML string `json:"-"`
+	// DeliverAs decides, in place of Severity, to which channels the alert goes
+	// when it is made; empty: Severity does.
+	DeliverAs Severity `json:"-"`
 
 	CreatedAt      time.Time       `json:"created_at"`
 	AcknowledgedAt *time.Time      `json:"acknowledged_at"`

@@ -404,6 +404,7 @@ func TestWasteHasItsShareAndAdvice(t *testing.T) {
 	require.Equal(t, json.Number("0.25"), kind["share"])
 	require.NotEmpty(t, kind["advice"])
 	for _, k := range accounting.WasteKinds() {
-		require.NotEmpty(t, wasteAdvice[k].advice, k)
+		require.NotEmpty(t, k.Advice(), k)
+		require.NotEmpty(t, wasteRows[k], k)
 	}
 }

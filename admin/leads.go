@@ -374,15 +374,15 @@ type wasteReport struct {
 	TotalEUR accounting.Amount `json:"total_eur" doc:"Of all kinds."`
 }
 
-// wasteAdvice is what to do about each kind of waste, and where its rows are.
-var wasteAdvice = map[accounting.WasteKind]struct{ advice, rows string }{
-	accounting.WasteFailed:       {"Calls that were billed and ended in an error: look which provider fails, and let the model fall back to another.", "/api/usage?status=settled"},
-	accounting.WasteCancelled:    {"The application left before the answer was complete: raise its timeout, or ask for shorter answers.", "/api/usage?status=settled"},
-	accounting.WasteTruncated:    {"The answer was cut by a limit of tokens: raise max_tokens, or ask for shorter texts.", "/api/usage?status=settled"},
-	accounting.WasteRedrafted:    {"Emails are written more than once: improve the prompt, or keep the first draft.", "/api/emails/{id}"},
-	accounting.WasteBounced:      {"Verify addresses before you write for them.", "/api/leads?state=lost"},
-	accounting.WasteUnsubscribed: {"Take those who unsubscribed out of the list before the next sequence is written.", "/api/leads?state=lost"},
-	accounting.WasteUnsent:       {"Emails were written and never sent: write when the sending platform has room, not before.", "/api/leads?state=unsent"},
+// wasteRows is where the calls or leads of each kind of waste are listed.
+var wasteRows = map[accounting.WasteKind]string{
+	accounting.WasteFailed:       "/api/usage?status=settled",
+	accounting.WasteCancelled:    "/api/usage?status=settled",
+	accounting.WasteTruncated:    "/api/usage?status=settled",
+	accounting.WasteRedrafted:    "/api/emails/{id}",
+	accounting.WasteBounced:      "/api/leads?state=lost",
+	accounting.WasteUnsubscribed: "/api/leads?state=lost",
+	accounting.WasteUnsent:       "/api/leads?state=unsent",
 }
 
 // waste answers GET /api/waste.
@@ -405,8 +405,7 @@ func (e *economics) waste(ctx context.Context, in *wasteInput) (*answer[wasteRep
 	}
 	report := wasteReport{From: w.from, To: w.to, Kinds: []wasteRow{}}
 	for _, s := range sums {
-		note := wasteAdvice[s.Kind]
-		report.Kinds = append(report.Kinds, wasteRow{WasteSum: s, Share: accounting.AmountOf(accounting.Quotient(s.CostEUR.Decimal, spent.Decimal)), Advice: note.advice, Rows: note.rows})
+		report.Kinds = append(report.Kinds, wasteRow{WasteSum: s, Share: accounting.AmountOf(accounting.Quotient(s.CostEUR.Decimal, spent.Decimal)), Advice: s.Kind.Advice(), Rows: wasteRows[s.Kind]})
 		report.TotalUSD.Decimal = report.TotalUSD.Add(s.CostUSD.Decimal)
 		report.TotalEUR.Decimal = report.TotalEUR.Add(s.CostEUR.Decimal)
 	}
