@@ -37,6 +37,7 @@ var rooms = []room{
 	{path: "store/postgres", may: []string{"accounting"}},
 	{path: "admin", may: []string{"accounting"}},
 	{path: "admin/webhook", may: []string{"accounting"}},
+	{path: "admin/chart", may: []string{"accounting"}},
 	{path: "config"},
 	{path: "cmd/bursar", anything: true},
 }

@@ -1,0 +1,103 @@
+// The points of the charts of admin/chart: a tooltip with the exact values, by
+// pointer and by keyboard. One listener of each kind on the document, so that
+// figures that are replaced while the page stands go on to work.
+(() => {
+  "use strict";
+
+  const margin = 8;
+  let tip = null; // the tooltip, made when it is first needed
+  let shown = null; // the point it belongs to
+
+  const pointOf = (event) => (event.target instanceof Element ? event.target.closest(".chart .point") : null);
+
+  const gone = new MutationObserver(() => {
+    if (shown && !shown.isConnected) hide();
+  });
+
+  function hide() {
+    shown = null;
+    gone.disconnect();
+    if (tip) tip.hidden = true;
+  }
+
+  // A line of data-tip is a class for the colour, a name and a value, with tabs
+  // between. Names are anybody's: they go through textContent alone.
+  function line(text) {
+    const [colour, name, value] = text.split("\t");
+    const row = document.createElement("div");
+    if (/^[a-z0-9 ]+$/.test(colour)) row.appendChild(document.createElement("i")).className = colour;
+    row.appendChild(document.createElement("bdi")).textContent = name;
+    row.appendChild(document.createElement("span")).textContent = value;
+    return row;
+  }
+
+  function show(point) {
+    if (!tip) {
+      tip = document.createElement("div");
+      tip.className = "chart-tip";
+      tip.setAttribute("aria-hidden", "true"); // the point's aria-label says the same
+    }
+    if (!tip.isConnected) document.body.appendChild(tip);
+    if (shown !== point) {
+      tip.replaceChildren(...point.dataset.tip.split("\n").map(line));
+      shown = point;
+      gone.observe(document.body, { childList: true, subtree: true });
+    }
+    tip.hidden = false;
+    place(point.getBoundingClientRect());
+  }
+
+  // Beside the point where there is room, else above or below it; never over
+  // the edge of the window.
+  function place(at) {
+    const width = document.documentElement.clientWidth;
+    const height = document.documentElement.clientHeight;
+    const box = tip.getBoundingClientRect();
+    let x = at.right + margin;
+    let y = at.top;
+    if (x + box.width + margin > width) x = at.left - margin - box.width;
+    if (x < margin) {
+      x = (at.left + at.right - box.width) / 2;
+      y = at.top - margin - box.height;
+      if (y < margin) y = at.bottom + margin;
+    }
+    tip.style.left = Math.round(Math.max(margin, Math.min(x, width - margin - box.width))) + "px";
+    tip.style.top = Math.round(Math.max(margin, Math.min(y, height - margin - box.height))) + "px";
+  }
+
+  function move(point, key) {
+    const points = [...point.closest(".chart").querySelectorAll(".point")];
+    const i = points.indexOf(point);
+    const to = {
+      ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: points.length - 1,
+    }[key];
+    if (to === undefined) return false;
+    points[Math.max(0, Math.min(to, points.length - 1))].focus();
+    return true;
+  }
+
+  document.addEventListener("pointerover", (event) => {
+    const point = pointOf(event);
+    if (point) show(point);
+    else if (shown && shown !== document.activeElement) hide();
+  });
+  document.addEventListener("focusin", (event) => {
+    const point = pointOf(event);
+    if (!point) return;
+    // The point that was left last is where the tabulator comes back to.
+    for (const other of point.closest(".chart").querySelectorAll('.point[tabindex="0"]')) other.setAttribute("tabindex", "-1");
+    point.setAttribute("tabindex", "0");
+    show(point);
+  });
+  document.addEventListener("focusout", (event) => {
+    if (pointOf(event)) hide();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return hide();
+    const point = pointOf(event);
+    if (!point || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (move(point, event.key)) event.preventDefault();
+  });
+  document.addEventListener("scroll", () => shown && place(shown.getBoundingClientRect()), { capture: true, passive: true });
+  document.addEventListener("pointerleave", () => shown !== document.activeElement && hide());
+})();
