@@ -32,11 +32,14 @@ func (s *Store) CostHistories(ctx context.Context, from, today accounting.Day, c
 	}
 	rows, err := s.pool.Query(ctx, `-- name: cost_histories
 		WITH `+ratesSQL+`
-		SELECT w.number, r.day = $2::date, CASE WHEN $4 = 'EUR' THEN coalesce(u.cost_usd, 0) * r.rate ELSE coalesce(u.cost_usd, 0) END
-		FROM unnest($5::integer[], $6::text[], $7::text[], $8::text[]) AS w (number, dimension, campaign, value)
-		CROSS JOIN rates r
-		LEFT JOIN usage_daily u ON u.dimension = w.dimension AND u.campaign_id = w.campaign AND u.value = w.value AND u.day = r.day
-		ORDER BY w.number, r.day`,
+		SELECT number, day = $2::date, CASE WHEN $4 = 'EUR' THEN usd * rate ELSE usd END
+		FROM (
+			SELECT w.number, r.day, r.rate, coalesce((SELECT u.cost_usd FROM usage_daily u -- one row: a join would read the table
+				WHERE u.dimension = w.dimension AND u.campaign_id = w.campaign AND u.value = w.value AND u.day = r.day), 0) AS usd
+			FROM unnest($5::integer[], $6::text[], $7::text[], $8::text[]) AS w (number, dimension, campaign, value)
+			CROSS JOIN rates r
+		) days
+		ORDER BY number, day`,
 		from.Start(), today.Start(), s.opts.USDToEURRate, string(currency), numbers, dimensions, campaigns, values)
 	if err != nil {
 		return nil, fmt.Errorf("read daily costs of %s to %s: %w", from, today, err)

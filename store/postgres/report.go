@@ -14,8 +14,9 @@ import (
 // ratesSQL are the days from $1 to $2 with the exchange rate of each: of a closed
 // month the one it was closed with, else the latest that is dated on or before
 // the day (the ECB has none for weekends), else the configured one, which is $3
-// until the database knows it.
-const ratesSQL = `rates AS (
+// until the database knows it. Materialized, or the rate would be looked up for
+// each row that is converted.
+const ratesSQL = `rates AS MATERIALIZED (
 		SELECT d::date AS day, coalesce(day_rate(d::date), $3::numeric) AS rate
 		FROM generate_series($1::date, $2::date, '1 day') AS d
 	)`

@@ -69,6 +69,11 @@ CREATE TABLE IF NOT EXISTS lead_processing_costs (
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS lead_processing_costs_campaign_idx ON lead_processing_costs (campaign_id, processed_at DESC);
 CREATE INDEX IF NOT EXISTS lead_processing_costs_processed_idx ON lead_processing_costs (processed_at DESC, lead_id DESC, campaign_id);
+-- The lists of leads by state; of what is rare, or was never there, a page would else read every lead.
+CREATE INDEX IF NOT EXISTS lead_processing_costs_replied_idx ON lead_processing_costs (processed_at DESC, lead_id DESC) WHERE replied_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS lead_processing_costs_met_idx ON lead_processing_costs (processed_at DESC, lead_id DESC) WHERE converted_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS lead_processing_costs_lost_idx ON lead_processing_costs (processed_at DESC, lead_id DESC)
+    WHERE bounced_at IS NOT NULL OR unsubscribed_at IS NOT NULL;
 
 -- Leads by the UTC day of their first call.
 CREATE TABLE IF NOT EXISTS lead_daily (
@@ -169,6 +174,8 @@ CREATE TABLE IF NOT EXISTS usage_daily (
     first_token_ms    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (dimension, campaign_id, day, value)
 ) WITH (fillfactor = 70);
+-- One campaign, model, … over its days, among however many others.
+CREATE INDEX IF NOT EXISTS usage_daily_value_idx ON usage_daily (dimension, campaign_id, value, day);
 
 CREATE TABLE IF NOT EXISTS finish_daily (
     day           date NOT NULL,
@@ -212,6 +219,15 @@ CREATE TABLE IF NOT EXISTS exchange_rates (
     source      text NOT NULL,                    -- ecb, api
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- What calls and decisions are listed by as well. Without these a page of what
+-- is rare, or was never there, reads every row.
+CREATE INDEX IF NOT EXISTS openrouter_usage_platform_idx ON openrouter_usage (platform, created_at DESC) WHERE platform IS NOT NULL;
+CREATE INDEX IF NOT EXISTS openrouter_usage_sequence_idx ON openrouter_usage (sequence_id) WHERE sequence_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS openrouter_usage_unbilled_idx ON openrouter_usage (status, created_at DESC) WHERE status IN ('failed', 'dismissed');
+CREATE INDEX IF NOT EXISTS budget_decisions_reason_idx ON budget_decisions (reason, created_at DESC) WHERE reason IS NOT NULL;
+CREATE INDEX IF NOT EXISTS budget_decisions_lead_idx ON budget_decisions (lead_id) WHERE lead_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS budget_decisions_email_idx ON budget_decisions (email_id) WHERE email_id IS NOT NULL;
 
 -- The views of the founding documents. A lead counts as wasted once it is 14
 -- days old and nothing was sent to it.
@@ -281,10 +297,11 @@ FROM openrouter_usage u CROSS JOIN LATERAL (VALUES
     ('all', '', ''), ('campaign', '', coalesce(u.campaign_id, '')), ('purpose', '', coalesce(u.purpose, '')), ('platform', '', coalesce(u.platform, '')),
     ('model', '', u.model), ('key', '', coalesce(u.key_fingerprint, '')),
     ('campaign_purpose', coalesce(u.campaign_id, ''), coalesce(u.purpose, '')), ('campaign_model', coalesce(u.campaign_id, ''), u.model)) AS k (dimension, campaign, value)
-GROUP BY 1, 2, 3, 4;
+GROUP BY 1, 2, 3, 4
+ORDER BY 2, 3, 1, 4; -- so that the rows of a report lie beside each other
 
 INSERT INTO finish_daily
-SELECT (created_at AT TIME ZONE 'UTC')::date, model, coalesce(finish_reason, ''), count(*) FROM openrouter_usage GROUP BY 1, 2, 3;
+SELECT (created_at AT TIME ZONE 'UTC')::date, model, coalesce(finish_reason, ''), count(*) FROM openrouter_usage GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- The draft that is used is the last one of its email and purpose.
 CREATE TEMPORARY TABLE recounted_drafts AS
@@ -304,31 +321,29 @@ WHERE cost_usd IS NOT NULL
 UNION ALL
 SELECT day, coalesce(campaign_id, ''), coalesce(platform, ''), lead_id, 'redrafted', cost_usd FROM recounted_drafts WHERE age > 1;
 
-INSERT INTO waste_daily SELECT day, campaign_id, platform, kind, count(*), sum(cost_usd) FROM recounted_waste GROUP BY 1, 2, 3, 4;
+INSERT INTO waste_daily SELECT day, campaign_id, platform, kind, count(*), sum(cost_usd) FROM recounted_waste GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
-INSERT INTO email_costs (email_id, purpose, cost_usd, total_tokens, calls, created_at)
-SELECT email_id, coalesce(purpose, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at)
-FROM openrouter_usage WHERE email_id IS NOT NULL GROUP BY 1, 2;
-UPDATE email_costs e SET drafts = d.drafts, drafts_usd = d.usd
-FROM (SELECT email_id, purpose, count(*) AS drafts, sum(cost_usd) AS usd FROM recounted_drafts GROUP BY 1, 2) d
-WHERE e.email_id = d.email_id AND e.purpose = d.purpose;
-UPDATE email_costs e SET last_draft = d.id, last_draft_usd = d.cost_usd, campaign_id = coalesce(d.campaign_id, ''), lead_id = d.lead_id, platform = d.platform
-FROM recounted_drafts d WHERE d.age = 1 AND e.email_id = d.email_id AND e.purpose = d.purpose;
+INSERT INTO email_costs (email_id, purpose, cost_usd, total_tokens, calls, created_at, drafts, drafts_usd, last_draft, last_draft_usd, campaign_id, lead_id, platform)
+SELECT email_id, purpose, cost_usd, tokens, calls, first, coalesce(d.drafts, 0), coalesce(d.usd, 0), l.id, coalesce(l.usd, 0), coalesce(l.campaign_id, ''), l.lead_id, l.platform
+FROM (SELECT email_id, coalesce(purpose, '') AS purpose, coalesce(sum(cost_usd), 0) AS cost_usd, coalesce(sum(total_tokens), 0) AS tokens, count(*) AS calls, min(created_at) AS first
+    FROM openrouter_usage WHERE email_id IS NOT NULL GROUP BY 1, 2) e
+LEFT JOIN (SELECT email_id, purpose, count(*) AS drafts, sum(cost_usd) AS usd FROM recounted_drafts GROUP BY 1, 2) d USING (email_id, purpose)
+LEFT JOIN (SELECT email_id, purpose, id, cost_usd AS usd, campaign_id, lead_id, platform FROM recounted_drafts WHERE age = 1) l USING (email_id, purpose);
 
 INSERT INTO sequence_costs (sequence_id, campaign_id, cost_usd, total_tokens, calls, first_at)
 SELECT sequence_id, coalesce(campaign_id, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at)
-FROM openrouter_usage WHERE sequence_id IS NOT NULL GROUP BY 1, 2;
+FROM openrouter_usage WHERE sequence_id IS NOT NULL GROUP BY 1, 2 ORDER BY min(created_at);
 
 INSERT INTO lead_models
 SELECT lead_id, coalesce(campaign_id, ''), model, coalesce(sum(cost_usd), 0), count(*), min(created_at)
-FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2, 3;
+FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY min(created_at);
 INSERT INTO model_lead_daily SELECT (first_at AT TIME ZONE 'UTC')::date, model, count(*) FROM lead_models GROUP BY 1, 2;
 
 INSERT INTO lead_processing_costs (lead_id, campaign_id, cost_usd, total_tokens, calls, processed_at, platform, lead_value)
 SELECT lead_id, coalesce(campaign_id, ''), coalesce(sum(cost_usd), 0), coalesce(sum(total_tokens), 0), count(*), min(created_at),
     (array_agg(platform ORDER BY id DESC) FILTER (WHERE platform IS NOT NULL))[1],
     (array_agg(lead_value ORDER BY id DESC) FILTER (WHERE lead_value IS NOT NULL))[1]
-FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2;
+FROM openrouter_usage WHERE lead_id IS NOT NULL GROUP BY 1, 2 ORDER BY min(created_at);
 UPDATE lead_processing_costs l SET wasted_usd = w.usd
 FROM (SELECT lead_id, campaign_id, sum(cost_usd) AS usd FROM recounted_waste WHERE lead_id IS NOT NULL GROUP BY 1, 2) w
 WHERE l.lead_id = w.lead_id AND l.campaign_id = w.campaign_id;
@@ -355,11 +370,11 @@ SELECT (processed_at AT TIME ZONE 'UTC')::date, campaign_id, coalesce(platform, 
 FROM (SELECT *, CASE WHEN converted_at IS NOT NULL THEN 'converted' WHEN bounced_at IS NOT NULL THEN 'bounced'
         WHEN unsubscribed_at IS NOT NULL THEN 'unsubscribed' WHEN sent_at IS NULL THEN 'unsent' END AS fate
     FROM lead_processing_costs WHERE processed_at IS NOT NULL) l
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 INSERT INTO activity_daily
 SELECT (occurred_at AT TIME ZONE 'UTC')::date, coalesce(campaign_id, ''), coalesce(platform, ''), type, count(*), count(value_eur), coalesce(sum(value_eur), 0)
-FROM activities WHERE reversed_at IS NULL GROUP BY 1, 2, 3, 4;
+FROM activities WHERE reversed_at IS NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 DROP TABLE recounted_drafts, recounted_waste;
 
