@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -47,6 +48,10 @@ type Options struct {
 	Economics       *EconomicsOptions // nil: costs, campaigns and leads have no routes
 	Budgets         *BudgetOptions    // nil: the routes of budgets, decisions, stops and alerts do not exist
 
+	// ProxyURL is where applications reach the data port, for the pages that say
+	// how to point one at it. Empty: they name the default.
+	ProxyURL string
+
 	Readiness []Check     // what /readyz asks; names must differ
 	Draining  func() bool // true: stopping, hence not ready; nil: never
 
@@ -70,6 +75,8 @@ type Handler struct {
 	version   string
 	openAPI   []byte
 	docs      func() ([]byte, error) // the page of /docs
+	live      *live
+	proxyURL  string
 
 	exports         Exports         // nil: there are none
 	reconciliations Reconciliations // nil: there are none
@@ -116,12 +123,14 @@ func New(o Options) (*Handler, error) {
 		ready:     newReadiness(o.Readiness, o.Draining),
 		log:       o.Logger,
 		version:   o.Version,
+		proxyURL:  cmp.Or(o.ProxyURL, "http://127.0.0.1:8080"),
 
 		exports:         o.Exports,
 		reconciliations: o.Reconciliations,
 		budgets:         o.Budgets,
 		economics:       economics,
 	}
+	h.live = &live{read: h.readLive, log: o.Logger, watchers: make(map[chan struct{}]struct{})}
 	if err := h.routes(o.Gatherer); err != nil {
 		return nil, fmt.Errorf("admin routes: %w", err)
 	}
@@ -135,6 +144,10 @@ func New(o Options) (*Handler, error) {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.chain.ServeHTTP(w, r) }
+
+// Close ends what browsers follow, which otherwise lasts for as long as they
+// look. Call it when the server begins to shut down.
+func (h *Handler) Close() { h.live.close() }
 
 // Server returns a server for the admin port whose time limits suit what
 // people and scrapers ask of it. It does not listen yet.

@@ -225,7 +225,7 @@ func TestErrorsOfTheStoreStayInTheLog(t *testing.T) {
 	var log strings.Builder
 	usage := &fakeUsage{err: errors.New("dial 10.1.2.3:5432: SELECT secret")}
 	h := newHandler(t, usage, func(o *Options) { o.Logger = zerolog.New(&log) })
-	for _, target := range []string{"/api/usage", "/"} {
+	for _, target := range []string{"/api/usage", "/calls"} {
 		log.Reset()
 		p := problemIn(t, get(h, target), http.StatusInternalServerError)
 		require.NotContains(t, p.Detail, "10.1.2.3")

@@ -20,7 +20,7 @@ func (h *Handler) authenticate(next http.Handler) http.Handler {
 			actor = h.actor(r)
 		}
 		switch {
-		case openPaths[r.URL.Path]:
+		case openPaths[r.URL.Path] || strings.HasPrefix(r.URL.Path, "/assets/"):
 			next.ServeHTTP(w, r)
 		case h.open && !addressedToLoopback(r):
 			h.fail(w, r, newProblem(http.StatusMisdirectedRequest,

@@ -120,6 +120,16 @@ func (c *dashboardCache) drop() {
 	c.stale++
 }
 
+// outdate drops an answer that is no longer what the database says.
+func (c *dashboardCache) outdate(d *dashboardMetrics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept != nil && (!c.kept.TotalMonthlySpend.Equal(d.TotalMonthlySpend.Decimal) ||
+		c.kept.EmailsSent != d.EmailsSent || c.kept.MeetingsBooked != d.MeetingsBooked) {
+		c.kept = nil
+	}
+}
+
 // dashboardMetrics answers GET /api/costs/dashboard-metrics.
 func (e *economics) dashboardMetrics(ctx context.Context, _ *noInput) (*answer[dashboardMetrics], error) {
 	now := e.Now().UTC()
@@ -129,26 +139,36 @@ func (e *economics) dashboardMetrics(ctx context.Context, _ *noInput) (*answer[d
 	}
 	reading, cancel := limited(ctx)
 	defer cancel()
+	d, err := e.readDashboard(reading)
+	if err != nil {
+		return nil, err
+	}
+	d.RemainingCredits = accounting.AmountOf(e.RemainingCredits(reading))
+	e.dashboard.put(d, begun, now.Add(dashboardLife))
+	return answered(*d), nil
+}
+
+// readDashboard reads the present month's figures, which are all but what
+// OpenRouter's account has left.
+func (e *economics) readDashboard(ctx context.Context) (*dashboardMetrics, error) {
+	now := e.Now().UTC()
 	month := accounting.MonthOf(now)
-	months, err := e.Store.Months(reading, month, month)
+	months, err := e.Store.Months(ctx, month, month)
 	if err != nil {
 		return nil, err
 	}
 	m := &months[0].MonthFigures
-	d := &dashboardMetrics{
+	return &dashboardMetrics{
 		CostPerEmail: accounting.AmountOf(m.CostPerEmail()), CostPerMeeting: accounting.AmountOf(m.CostPerMeeting()),
 		TotalMonthlySpend: accounting.Amount{Decimal: m.TotalEUR()}, CostBreakdown: breakdown(m),
-		EmailsSent: m.EmailsSent, MeetingsBooked: m.MeetingsBooked,
-		RemainingCredits: accounting.AmountOf(e.RemainingCredits(reading)), ExchangeRate: accounting.Amount{Decimal: m.USDToEUR},
+		EmailsSent: m.EmailsSent, MeetingsBooked: m.MeetingsBooked, ExchangeRate: accounting.Amount{Decimal: m.USDToEUR},
 		EfficiencyScore: accounting.AmountOf(e.Targets.DashboardScore(m)),
 		EfficiencyTargets: efficiencyTargets{
 			CostPerEmail:   accounting.Amount{Decimal: e.Targets.DashboardCostPerEmail},
 			CostPerMeeting: accounting.Amount{Decimal: e.Targets.DashboardCostPerMeeting},
 		},
 		Month: month, LastUpdated: now,
-	}
-	e.dashboard.put(d, begun, now.Add(dashboardLife))
-	return answered(*d), nil
+	}, nil
 }
 
 var usageReportOperation = huma.Operation{

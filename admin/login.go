@@ -16,7 +16,7 @@ func (h *Handler) loginForm(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return nil
 	}
-	return h.renderPage(w, http.StatusOK, "login", "")
+	return h.renderPage(w, r, http.StatusOK, "login", "Sign in", "")
 }
 
 // login exchanges the token for a cookie.
@@ -37,7 +37,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 		if !wantsPage(r) {
 			return newProblem(http.StatusUnauthorized, wrong)
 		}
-		return h.renderPage(w, http.StatusUnauthorized, "login", wrong)
+		return h.renderPage(w, r, http.StatusUnauthorized, "login", "Sign in", wrong)
 	}
 	http.SetCookie(w, sessionCookie(r, h.sessions.start(), int(sessionLife.Seconds())))
 	http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -99,7 +99,7 @@ func operation[I, O any](fn func(context.Context, *I) (*O, error)) func(context.
 // problem document.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
-	if wantsPage(r) && h.renderPage(w, p.Status, "problem", p) == nil {
+	if wantsPage(r) && h.renderPage(w, r, p.Status, "problem", p.Title, p) == nil {
 		return
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -53,10 +53,7 @@ func (h *Handler) routes(metrics prometheus.Gatherer) error {
 	h.economics.routes(api)
 	h.budgetRoutes(api)
 
-	h.mux.Handle("GET /{$}", h.adapt(h.index))
-	h.mux.Handle("GET /calls/{id}", h.adapt(h.callPage))
-	h.mux.Handle("POST /calls/{id}/generation", h.adapt(h.attachForm))
-	h.mux.Handle("POST /calls/{id}/dismiss", h.adapt(h.dismissForm))
+	h.pageRoutes()
 	h.mux.Handle("GET /login", h.adapt(h.loginForm))
 	h.mux.Handle("POST /login", h.adapt(h.login))
 	h.mux.Handle("POST /logout", h.adapt(h.logout))

@@ -48,7 +48,7 @@ func alertLink(appURL, subject string) string {
 	base := strings.TrimRight(appURL, "/") + "/"
 	link := base
 	if id, ok := strings.CutPrefix(subject, "campaign/"); ok {
-		link += "?" + url.Values{"campaign_id": {id}}.Encode()
+		link += "campaigns/" + url.PathEscape(id)
 	}
 	if id, ok := strings.CutPrefix(subject, "usage/"); ok {
 		link += "calls/" + url.PathEscape(id)

@@ -30,7 +30,7 @@ func TestAMessageHasTheFiguresOfItsAlertWithEveryDigit(t *testing.T) {
 func TestAMessageLinksToThePageAboutItsSubject(t *testing.T) {
 	const app = "https://bursar.example"
 	require.Empty(t, alertLink("", "campaign/q4"))
-	require.Equal(t, app+"/?campaign_id=q4+%26+more", alertLink(app, "campaign/q4 & more"))
+	require.Equal(t, app+"/campaigns/q4%20&%20more", alertLink(app, "campaign/q4 & more"))
 	require.Equal(t, app+"/calls/0195f3b0", alertLink(app+"/", "usage/0195f3b0"))
 	require.Equal(t, app+"/", alertLink(app, "budget/monthly-ai"))
 	require.Equal(t, app+"/", alertLink(app, "campaign/"+strings.Repeat("ü", 100)), "longer than a message takes")

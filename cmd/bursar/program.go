@@ -303,7 +303,7 @@ func (p *program) openAdmin(context.Context) error {
 		return err
 	}
 	handler, err := admin.New(admin.Options{
-		Economics: economics,
+		Economics: economics, ProxyURL: p.proxyURL(),
 		Token:     p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
 		Usage: p.store, Exports: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
@@ -319,6 +319,7 @@ func (p *program) openAdmin(context.Context) error {
 		return err
 	}
 	p.adminServer = admin.Server(p.cfg.Admin.Addr, p.lastAnswers(&p.handover.adminConns, handler))
+	p.adminServer.RegisterOnShutdown(handler.Close)
 	p.adminServer.ConnState = p.handover.adminConns.track
 	return nil
 }

@@ -46,7 +46,7 @@ func (h *Handler) callPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	dismiss := row.Status.Undecided() && row.CostUSD == nil
-	return h.renderPage(w, http.StatusOK, "call", callPage{
+	return h.renderPage(w, r, http.StatusOK, "call", "Call", callPage{
 		Row:     row,
 		Fields:  fieldsOf(row),
 		Attach:  (row.Status.Undecided() || row.Status == accounting.StatusDismissed) && row.KeyFingerprint != nil,

@@ -1,0 +1,236 @@
+package admin
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
+)
+
+// pageFuncs are what templates call.
+var pageFuncs = template.FuncMap{
+	"or_dash":  orDash,
+	"or_empty": func(s *string) string { return value(s) },
+	"split":    splitAmount,
+	"seconds":  seconds,
+	"utc":      utc,
+	"time":     timeElement,
+	"json":     func(v json.RawMessage) string { return cmp.Or(string(v), "–") },
+	"meaning":  meaningOf,
+	"calls":    theseCalls,
+	"percent":  percent,
+	"count":    groupThousands,
+	"words":    words,
+	"query":    query,
+	"segment":  url.PathEscape,
+	"navigate": func() any { return navigation },
+	"list":     func(v ...any) []any { return v },
+}
+
+// Show shows an amount of EUR, nil as a dash, with its exact value on hover:
+// from one unit on with two decimals, below with four significant digits, so
+// that the cost of an email is not 0.00.
+func (m moneyFormat) Show(v any) template.HTML {
+	amount, ok := decimalOf(v)
+	if !ok {
+		return `<span class="soft" title="not known, or nothing to divide by">–</span>`
+	}
+	exact := amount.String() + " EUR"
+	if m.Currency == accounting.USD {
+		exact = fmt.Sprintf("%s, shown at %s EUR for one USD", exact, m.Rate)
+	}
+	return template.HTML(`<data value="` + amount.String() + `" title="` + exact + `">` + m.Text(v) + `</data>`) //nolint:gosec // digits, and words of our own
+}
+
+// Text is the same without markup.
+func (m moneyFormat) Text(v any) string {
+	amount, ok := decimalOf(v)
+	if !ok {
+		return "–"
+	}
+	sign := "€"
+	if m.Currency == accounting.USD {
+		sign = "$"
+	}
+	return signed(sign, m.in(amount))
+}
+
+// signed is an amount with its sign of currency, rounded to be read.
+func signed(sign string, amount decimal.Decimal) string {
+	minus := ""
+	if amount.IsNegative() {
+		minus, amount = "−", amount.Neg()
+	}
+	return minus + sign + readable(amount)
+}
+
+// readable rounds an amount that is not negative.
+func readable(amount decimal.Decimal) string {
+	switch {
+	case amount.IsZero():
+		return "0.00"
+	case amount.GreaterThanOrEqual(decimal.NewFromInt(1)):
+		return groupThousands(amount.StringFixed(2))
+	}
+	// The exponent of the first digit that is not zero: 0.00123 has −3.
+	first := int32(amount.NumDigits()) + amount.Exponent() - 1
+	places := max(2, 3-first)
+	text := amount.StringFixed(places)
+	for strings.HasSuffix(text, "0") && len(text)-strings.IndexByte(text, '.') > 3 {
+		text = strings.TrimSuffix(text, "0")
+	}
+	return text
+}
+
+// decimalOf reads the kinds of amount that templates have; false: unknown.
+func decimalOf(v any) (decimal.Decimal, bool) {
+	switch v := v.(type) {
+	case decimal.Decimal:
+		return v, true
+	case accounting.Amount:
+		return v.Decimal, true
+	case *accounting.Amount:
+		if v != nil {
+			return v.Decimal, true
+		}
+	case accounting.Optional[decimal.Decimal]:
+		return v.Value, v.Known
+	}
+	return decimal.Decimal{}, false
+}
+
+// percent shows a share (0.05 is 5 %), unknown as a dash.
+func percent(v any) string {
+	share, ok := decimalOf(v)
+	if !ok {
+		return "–"
+	}
+	return share.Mul(decimal.NewFromInt(100)).Round(1).String() + " %"
+}
+
+// groupThousands shows a number with thin spaces between thousands.
+func groupThousands(v any) string {
+	text := fmt.Sprint(v)
+	whole, fraction, found := strings.Cut(text, ".")
+	minus := strings.HasPrefix(whole, "-")
+	whole = strings.TrimPrefix(whole, "-")
+	var b strings.Builder
+	if minus {
+		b.WriteString("−")
+	}
+	for i, digit := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(digit)
+	}
+	if found {
+		b.WriteString("." + fraction)
+	}
+	return b.String()
+}
+
+// words makes a name of the API readable: not_enough_data is "not enough data".
+func words(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") }
+
+// query is pairs of names and values as the query of an address.
+func query(pairs ...string) string {
+	values := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "?" + values.Encode()
+}
+
+// timeElement shows a time: in UTC, and by the page's script in the reader's
+// zone with UTC on hover.
+func timeElement(v any) template.HTML {
+	var t time.Time
+	switch v := v.(type) {
+	case time.Time:
+		t = v
+	case *time.Time:
+		if v != nil {
+			t = *v
+		}
+	}
+	if t.IsZero() {
+		return `<span class="soft">–</span>`
+	}
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339Nano) + `">` + utc(t) + `</time>`) //nolint:gosec // digits, and words of our own
+}
+
+// value is what p points to, the zero value if it is unknown.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// orDash shows an optional value, a dash if it is unknown.
+func orDash(v any) string {
+	switch v := v.(type) {
+	case *string:
+		if v != nil && *v != "" {
+			return *v
+		}
+	case string:
+		if v != "" {
+			return v
+		}
+	case *int64:
+		if v != nil {
+			return groupThousands(*v)
+		}
+	}
+	return "–"
+}
+
+// utc shows a time.
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// splitAmount cuts an amount before its decimal point, so that a column can
+// stand on it.
+func splitAmount(a decimal.Decimal) [2]string {
+	whole, fraction, found := strings.Cut(a.String(), ".")
+	if found {
+		fraction = "." + fraction
+	}
+	return [2]string{whole, fraction}
+}
+
+// seconds shows milliseconds.
+func seconds(ms *int64) string {
+	if ms == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%d.%02d s", *ms/1000, *ms%1000/10)
+}
+
+// meaningOf explains a state.
+func meaningOf(status accounting.Status) string {
+	for _, s := range statuses {
+		if s.Name == status {
+			return s.Meaning
+		}
+	}
+	return ""
+}
+
+// theseCalls says that a sum is over n calls and no more.
+func theseCalls(n int) string {
+	if n == 1 {
+		return "this 1 call"
+	}
+	return fmt.Sprintf("these %d calls", n)
+}

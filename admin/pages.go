@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/shopspring/decimal"
+
+	"bursar/accounting"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// The pages by the name of their file: each is the frame, the parts that pages
+// share, and a template "main" of its own.
+var pages = parsePages()
+
+func parsePages() map[string]*template.Template {
+	shared := template.Must(template.New("frame.html").Funcs(pageFuncs).ParseFS(templateFiles, "templates/frame.html", "templates/parts.html"))
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(err) // the pattern is a constant
+	}
+	parsed := make(map[string]*template.Template, len(files))
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "frame" || name == "parts" {
+			continue
+		}
+		parsed[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, file))
+	}
+	return parsed
+}
+
+// frame is what every template is given.
+type frame struct {
+	Page    string // name of the template, and of the entry of the navigation that is current
+	Title   string
+	Version string
+	Login   bool   // there is a token, hence a way out
+	Path    string // of the request, to come back to
+	Styles  string // names of assets, with what makes a browser ask anew when they change
+	Scripts string
+
+	Money   moneyFormat
+	Content any
+}
+
+// navigation are the pages in the order of the navigation.
+var navigation = []struct{ Page, Path, Title string }{
+	{"overview", "/", "Overview"},
+	{"campaigns", "/campaigns", "Campaigns"},
+	{"leads", "/leads", "Leads and waste"},
+	{"models", "/models", "Models"},
+	{"platforms", "/platforms", "Platforms"},
+	{"budgets", "/budgets", "Budgets"},
+	{"experiments", "/experiments", "Experiments"},
+	{"calls", "/calls", "Calls"},
+	{"reconciliation", "/reconciliation", "Reconciliation"},
+	{"settings", "/settings", "Settings"},
+	{"health", "/health", "Health"},
+}
+
+// pagePolicy is the Content-Security-Policy of pages: all they load are our own
+// files, and nothing that stands in the page itself runs.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// pageRoutes registers the pages. Those that have nothing behind them say so.
+func (h *Handler) pageRoutes() {
+	h.mux.Handle("GET /assets/{name}", h.adapt(h.serveAsset))
+	h.mux.Handle("POST /currency", h.adapt(h.chooseCurrency))
+	h.mux.Handle("GET /{$}", h.adapt(h.overviewPage))
+	h.mux.Handle("GET /calls", h.adapt(h.callsPage))
+	h.mux.Handle("GET /calls/{id}", h.adapt(h.callPage))
+	h.mux.Handle("POST /calls/{id}/generation", h.adapt(h.attachForm))
+	h.mux.Handle("POST /calls/{id}/dismiss", h.adapt(h.dismissForm))
+	h.mux.Handle("GET /live", h.adapt(h.serveLive))
+}
+
+// renderPage writes the named page. If it returns an error, nothing was
+// written.
+func (h *Handler) renderPage(w http.ResponseWriter, r *http.Request, status int, name, title string, content any) error {
+	f := frame{
+		Page: name, Title: title, Version: h.version, Path: r.URL.RequestURI(),
+		Login:  !h.open && name != "login" && name != "problem",
+		Styles: styles.path, Scripts: scripts.path,
+		Money:   h.moneyOf(r),
+		Content: content,
+	}
+	var out bytes.Buffer
+	if err := pages[name].ExecuteTemplate(&out, "frame.html", f); err != nil {
+		return fmt.Errorf("render page %s: %w", name, err)
+	}
+	head := w.Header()
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Content-Security-Policy", pagePolicy)
+	// Under no-referrer a browser sends our own forms with "Origin: null", and
+	// over plain HTTP nothing else says that they are ours. Other sites learn
+	// as little from same-origin.
+	head.Set("Referrer-Policy", "same-origin")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w) // the client may have gone; nobody is left to be told
+	return nil
+}
+
+// currencyCookie remembers in which currency a browser wants amounts.
+const currencyCookie = "bursar_currency"
+
+// moneyOf is how the request's browser is shown amounts.
+func (h *Handler) moneyOf(r *http.Request) moneyFormat {
+	m := moneyFormat{Currency: accounting.EUR}
+	if cookie, err := r.Cookie(currencyCookie); err == nil && cookie.Value == string(accounting.USD) && h.economics != nil {
+		m = moneyFormat{Currency: accounting.USD, Rate: h.economics.Rate}
+	}
+	return m
+}
+
+// chooseCurrency remembers a currency, and goes back to where it was chosen.
+func (h *Handler) chooseCurrency(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxLoginBytes)
+	if err := r.ParseForm(); err != nil {
+		return newProblem(http.StatusBadRequest, "The form could not be read: send currency=EUR or currency=USD.")
+	}
+	chosen := accounting.Currency(r.PostForm.Get("currency"))
+	if chosen != accounting.EUR && chosen != accounting.USD {
+		return invalid(fieldError{Field: "currency", Value: shown(string(chosen)), Message: "expected a currency", Allowed: "EUR or USD"})
+	}
+	http.SetCookie(w, &http.Cookie{Name: currencyCookie, Value: string(chosen), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	back := r.PostForm.Get("back")
+	// "//host" and "/\host" are other hosts to a browser.
+	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.HasPrefix(back, `/\`) {
+		back = "/"
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+	return nil
+}
+
+// moneyFormat shows amounts of EUR in the currency that a reader has chosen.
+type moneyFormat struct {
+	Currency accounting.Currency
+	Rate     decimal.Decimal // EUR for one USD; of USD only
+}
+
+// in is an amount of EUR in the reader's currency.
+func (m moneyFormat) in(eur decimal.Decimal) decimal.Decimal {
+	if m.Currency != accounting.USD || !m.Rate.IsPositive() {
+		return eur
+	}
+	return eur.DivRound(m.Rate, 10)
+}
