@@ -78,23 +78,22 @@ const maxShownBound = 1e12
 // MeetingValue says what a meeting is worth that did not tell itself.
 type MeetingValue struct {
 	Default Optional[decimal.Decimal] // EUR; unknown: meetings are worth what they or their campaign tell
-	Rate    decimal.Decimal           // EUR for one USD, of values that campaigns tell in USD
 }
 
 // Of is the value of a campaign's meetings and deals, EUR: a meeting's own,
-// else the campaign's, else the default. Unknown if nobody has told any.
+// else the campaign's, else the default. What a campaign tells in USD is at the
+// rate of each meeting's day. Unknown if nobody has told any.
 func (v *MeetingValue) Of(c *CampaignSums) Optional[decimal.Decimal] {
-	each := v.Default
+	each, untold := v.Default, decimal.NewFromInt(c.Meetings-c.MeetingsValued)
 	if s := c.Settings; s != nil && s.MeetingValue != nil {
 		each = Some(s.MeetingValue.Decimal)
 		if s.Currency == USD {
-			each.Value = each.Value.Mul(v.Rate)
+			untold = c.UntoldRates.Decimal
 		}
 	}
-	untold := c.Meetings - c.MeetingsValued
 	switch {
 	case each.Known:
-		return Some(c.ValueEUR.Add(each.Value.Mul(decimal.NewFromInt(untold))))
+		return Some(c.ValueEUR.Add(each.Value.Mul(untold)))
 	case c.ValueEUR.IsPositive() || c.MeetingsValued > 0:
 		return Some(c.ValueEUR.Decimal) // meetings that told nothing add nothing
 	}

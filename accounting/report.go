@@ -104,8 +104,11 @@ type CampaignSums struct {
 	Deals          int64
 	ValueEUR       Amount // of meetings and deals that told theirs
 	MeetingsValued int64  // meetings that told their value
-	FirstDay       *Day   // with a call or an activity
-	LastDay        *Day
+	// UntoldRates is the sum, over the meetings that did not, of EUR for one USD
+	// on the day of each: what they come to at one dollar each.
+	UntoldRates Amount
+	FirstDay    *Day // with a call or an activity
+	LastDay     *Day
 }
 
 // AmountOf is an optional amount as JSON shows it: nil is null.

@@ -132,7 +132,7 @@ func (e *economics) wasteBefore() accounting.Day {
 }
 
 func (e *economics) meetingValue() *accounting.MeetingValue {
-	return &accounting.MeetingValue{Default: e.MeetingValue, Rate: e.Rate}
+	return &accounting.MeetingValue{Default: e.MeetingValue}
 }
 
 // listCampaigns answers GET /api/campaigns.

@@ -29,7 +29,7 @@ type EconomicsOptions struct {
 
 	UnsentAfter  int                                  // days after which a lead that nothing was sent to counts as waste
 	MeetingValue accounting.Optional[decimal.Decimal] // EUR, of meetings that tell none and whose campaign tells none
-	Rate         decimal.Decimal                      // EUR for one USD, for values told in USD
+	Rate         decimal.Decimal                      // EUR for one USD, for pages that show euros in dollars
 	Now          func() time.Time                     // nil: time.Now
 }
 

@@ -332,7 +332,7 @@ func TestCampaignsAddUpAndAreJudged(t *testing.T) {
 	value := eur("1000")
 	f := &fakeEconomics{
 		campaigns: []accounting.CampaignSums{
-			{ID: "q4", AICostEUR: eur("10"), ProcessedLeads: 100, SentLeads: 95, Emails: 100, Meetings: 10, ValueEUR: eur("0"), UnsentCostEUR: eur("1"),
+			{ID: "q4", AICostEUR: eur("10"), ProcessedLeads: 100, SentLeads: 95, Emails: 100, Meetings: 10, UntoldRates: eur("9.2"), ValueEUR: eur("0"), UnsentCostEUR: eur("1"),
 				Settings: &accounting.CampaignSettings{ID: "q4", MeetingValue: &value, Currency: accounting.USD}},
 			{ID: "", AICostEUR: eur("3")},
 		},
@@ -347,7 +347,7 @@ func TestCampaignsAddUpAndAreJudged(t *testing.T) {
 	require.Equal(t, json.Number("58"), q4["cost"])
 	require.Equal(t, json.Number("0.58"), q4["cost_per_email"])
 	require.Equal(t, json.Number("5.8"), q4["cost_per_meeting"])
-	require.Equal(t, json.Number("92000"), q4["ai_roi_percent"], "10 meetings × 1000 USD × 0.92 ÷ 10 EUR")
+	require.Equal(t, json.Number("92000"), q4["ai_roi_percent"], "1000 USD × the rates of 10 meetings ÷ 10 EUR")
 	require.Equal(t, "invest_more", q4["decision"])
 	require.Equal(t, json.Number("0.1"), q4["waste_factor"])
 	untagged := rows[1].(map[string]any)

@@ -98,15 +98,16 @@ func (e *economics) forecast(ctx context.Context, _ *noInput) (*answer[monthFore
 	defer cancel()
 	now := e.Now().UTC()
 	today, month := accounting.DayOf(now), accounting.MonthOf(now)
-	history, m, err := e.monthEnd(reading, now)
+	end, err := e.monthEnd(reading, now)
 	if err != nil {
 		return nil, err
 	}
+	history, m := end.history, end.forecast
 	perEmail, err := e.aiCostPerEmail(reading, &history)
 	if err != nil {
 		return nil, err
 	}
-	budgets, err := e.budgetForecasts(reading, perEmail, now)
+	budgets, err := e.budgetForecasts(reading, perEmail, end.usdToEUR, now)
 	if err != nil {
 		return nil, err
 	}
@@ -129,19 +130,26 @@ func (e *economics) forecast(ctx context.Context, _ *noInput) (*answer[monthFore
 	}), nil
 }
 
+// monthEnd is where the present month is heading, and from where.
+type monthEnd struct {
+	history  accounting.CostHistory
+	usdToEUR decimal.Decimal // of the month so far
+	forecast accounting.MonthForecast
+}
+
 // monthEnd forecasts the present month from what its days have cost.
-func (e *economics) monthEnd(ctx context.Context, now time.Time) (history accounting.CostHistory, m accounting.MonthForecast, err error) {
+func (e *economics) monthEnd(ctx context.Context, now time.Time) (*monthEnd, error) {
 	month := accounting.MonthOf(now)
 	months, err := e.Store.Months(ctx, month, month)
 	if err != nil {
-		return history, m, err
+		return nil, err
 	}
 	histories, err := e.histories(ctx, accounting.EUR, now, []accounting.Scope{{}})
 	if err != nil {
-		return history, m, err
+		return nil, err
 	}
-	history = histories[0].Value
-	return history, accounting.ForecastMonth(history, months[0].VariableEUR(), months[0].FixedEUR(), now), nil
+	history := histories[0].Value
+	return &monthEnd{history, months[0].USDToEUR, accounting.ForecastMonth(history, months[0].VariableEUR(), months[0].FixedEUR(), now)}, nil
 }
 
 func (e *economics) histories(ctx context.Context, currency accounting.Currency, now time.Time, scopes []accounting.Scope) ([]accounting.Optional[accounting.CostHistory], error) {
@@ -177,7 +185,7 @@ func (e *economics) aiCostPerEmail(ctx context.Context, h *accounting.CostHistor
 }
 
 // budgetForecasts says when each budget runs out.
-func (e *economics) budgetForecasts(ctx context.Context, perEmail accounting.Optional[decimal.Decimal], now time.Time) ([]accounting.BudgetForecast, error) {
+func (e *economics) budgetForecasts(ctx context.Context, perEmail accounting.Optional[decimal.Decimal], usdToEUR decimal.Decimal, now time.Time) ([]accounting.BudgetForecast, error) {
 	statuses, err := e.Store.BudgetStatuses(ctx, "", now, accounting.BudgetForecastValues)
 	if err != nil {
 		return nil, err
@@ -206,7 +214,7 @@ func (e *economics) budgetForecasts(ctx context.Context, perEmail accounting.Opt
 	for i := range statuses {
 		price := perEmail
 		if statuses[i].Budget.Currency == accounting.USD && price.Known {
-			price = accounting.Quotient(price.Value, e.Rate)
+			price = accounting.Quotient(price.Value, usdToEUR)
 		}
 		forecasts[i] = accounting.ForecastBudget(&statuses[i], histories[i], price, now)
 	}

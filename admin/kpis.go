@@ -142,11 +142,11 @@ func (e *economics) kpiMonth(ctx context.Context, month accounting.Month) (*acco
 	}
 	m.Forecasts = accounting.JudgeForecasts(outcomes)
 	if m.Running {
-		_, end, err := e.monthEnd(ctx, now)
+		end, err := e.monthEnd(ctx, now)
 		if err != nil {
 			return nil, err
 		}
-		m.Expected = end.AI()
+		m.Expected = end.forecast.AI()
 	}
 	if m.Budget, err = e.monthlyBudget(ctx, m.Month.USDToEUR); err != nil {
 		return nil, err

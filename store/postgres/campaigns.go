@@ -36,8 +36,8 @@ func (s *Store) Campaigns(ctx context.Context, from, to, wasteBefore accounting.
 				sum(count) FILTER (WHERE type = 'reply_received') AS replies, sum(count) FILTER (WHERE type = 'bounced') AS bounces,
 				sum(count) FILTER (WHERE type = 'unsubscribed') AS unsubscribes, sum(count) FILTER (WHERE type = 'opened') AS opens,
 				sum(count) FILTER (WHERE type = 'deal_won') AS deals, sum(value_eur) AS value, sum(valued) FILTER (WHERE type = 'meeting_booked') AS valued,
-				min(day) AS first, max(day) AS last
-			FROM activity_daily
+				sum((count - valued) * rate) FILTER (WHERE type = 'meeting_booked') AS untold, min(day) AS first, max(day) AS last
+			FROM activity_daily JOIN rates USING (day)
 			WHERE day BETWEEN $1 AND $2 AND ($5::text IS NULL OR campaign_id = $5)
 			GROUP BY campaign_id
 		), known AS (
@@ -48,7 +48,7 @@ func (s *Store) Campaigns(ctx context.Context, from, to, wasteBefore accounting.
 			coalesce(unsent_eur, 0), coalesce(unsent, 0)::bigint,
 			coalesce(emails, 0)::bigint, coalesce(meetings, 0)::bigint, coalesce(replies, 0)::bigint, coalesce(bounces, 0)::bigint,
 			coalesce(unsubscribes, 0)::bigint, coalesce(opens, 0)::bigint, coalesce(deals, 0)::bigint, coalesce(value, 0), coalesce(valued, 0)::bigint,
-			least(costs.first, done.first), greatest(costs.last, done.last),
+			coalesce(untold, 0), least(costs.first, done.first), greatest(costs.last, done.last),
 			k.updated_at, k.name, k.platform, k.meeting_value, coalesce(k.currency, 'EUR'), k.target_cost_per_email, k.target_cost_per_meeting, coalesce(k.testing, false)
 		FROM costs FULL JOIN leads USING (id) FULL JOIN done USING (id) FULL JOIN known k USING (id)
 		ORDER BY coalesce(eur, 0) DESC, id LIMIT $6`,
@@ -71,7 +71,7 @@ func scanCampaign(cr pgx.CollectableRow) (accounting.CampaignSums, error) {
 	)
 	err := cr.Scan(&c.ID, &c.AICostUSD, &c.AICostEUR, &c.Calls, &c.ProcessedLeads, &c.SentLeads, &c.RepliedLeads, &c.ConvertedLeads,
 		&c.UnsentCostEUR, &c.UnsentLeads, &c.Emails, &c.Meetings, &c.Replies, &c.Bounces, &c.Unsubscribes, &c.Opens, &c.Deals,
-		&c.ValueEUR, &c.MeetingsValued, &first, &last,
+		&c.ValueEUR, &c.MeetingsValued, &c.UntoldRates, &first, &last,
 		&updated, &set.Name, &set.Platform, &set.MeetingValue, &set.Currency, &set.TargetCostPerEmail, &set.TargetCostPerMeeting, &set.Testing)
 	if updated != nil {
 		set.ID, set.UpdatedAt = c.ID, updated.UTC()

@@ -64,3 +64,30 @@ func TestAReportOfACampaignNobodyKnowsIsEmpty(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, list)
 }
+
+func TestAMeetingWithoutAValueIsWorthItsCampaignsAtTheRateOfItsDay(t *testing.T) {
+	s := newStore(t)
+	ship(t, s, forLead(noon, "ada", "gen-1", "1"))
+	_, err := s.PutExchangeRates(t.Context(), []accounting.ExchangeRate{
+		{Day: onDay(t, "2026-11-20"), USDToEUR: accounting.Amount{Decimal: dec("0.8")}},
+		{Day: onDay(t, "2026-11-22"), USDToEUR: accounting.Amount{Decimal: dec("0.9")}},
+	}, "Finance")
+	require.NoError(t, err)
+	told := happened(accounting.MeetingBooked, "eve", noon)
+	told.Value, told.Currency = accounting.Some(dec("70")), accounting.EUR
+	record(t, s, told, happened(accounting.MeetingBooked, "ada", noon), happened(accounting.MeetingBooked, "bob", noon.AddDate(0, 0, -1)),
+		happened(accounting.MeetingBooked, "dan", noon.AddDate(0, 0, -10)))
+	each := accounting.Amount{Decimal: dec("1000")}
+	_, err = s.PutCampaign(t.Context(), accounting.CampaignSettings{ID: "q4", MeetingValue: &each, Currency: accounting.USD}, "Finance")
+	require.NoError(t, err)
+
+	from, to := onDay(t, "2026-11-01"), onDay(t, "2026-11-30")
+	list, err := s.Campaigns(t.Context(), from, to, from, nil, 10)
+	require.NoError(t, err)
+	require.Equal(t, "2.62", list[0].UntoldRates.String(), "0.9 + 0.8 of the Friday before + 0.92 as configured")
+	value := accounting.MeetingValue{Default: accounting.Some(dec("5"))}
+	require.Equal(t, "2690", value.Of(&list[0]).Value.String())
+	sums, err := s.KPISums(t.Context(), from, to, from, value)
+	require.NoError(t, err)
+	require.Equal(t, "2690", sums.Value.Value.String())
+}

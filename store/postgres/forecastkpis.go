@@ -27,14 +27,16 @@ func (s *Store) KPISums(ctx context.Context, from, to, wasteBefore accounting.Da
 		), done AS (
 			SELECT campaign_id AS id, coalesce(sum(count) FILTER (WHERE type = 'email_sent'), 0) AS emails,
 				coalesce(sum(count) FILTER (WHERE type = 'meeting_booked'), 0) AS meetings,
-				coalesce(sum(valued) FILTER (WHERE type = 'meeting_booked'), 0) AS valued, sum(value_eur) AS told
-			FROM activity_daily WHERE day BETWEEN $1 AND $2 GROUP BY 1
+				coalesce(sum(valued) FILTER (WHERE type = 'meeting_booked'), 0) AS valued, sum(value_eur) AS told,
+				coalesce(sum((count - valued) * rate) FILTER (WHERE type = 'meeting_booked'), 0) AS rates
+			FROM activity_daily JOIN rates USING (day) WHERE day BETWEEN $1 AND $2 GROUP BY 1
 		), each AS (
 			SELECT coalesce(c.eur, 0) AS eur, coalesce(d.emails, 0) AS emails, coalesce(d.meetings, 0) AS meetings,
-				CASE WHEN w.each IS NOT NULL THEN coalesce(d.told, 0) + w.each * (coalesce(d.meetings, 0) - coalesce(d.valued, 0))
+				CASE WHEN w.untold IS NOT NULL THEN coalesce(d.told, 0) + w.untold
 					WHEN d.told > 0 OR d.valued > 0 THEN d.told END AS value
 			FROM costs c FULL JOIN done d USING (id) LEFT JOIN campaigns k USING (id)
-			CROSS JOIN LATERAL (SELECT coalesce(CASE k.currency WHEN 'USD' THEN k.meeting_value * $6::numeric ELSE k.meeting_value END, $5::numeric) AS each) w
+			CROSS JOIN LATERAL (SELECT CASE WHEN k.currency = 'USD' AND k.meeting_value IS NOT NULL THEN k.meeting_value * coalesce(d.rates, 0)
+				ELSE coalesce(k.meeting_value, $5::numeric) * (coalesce(d.meetings, 0) - coalesce(d.valued, 0)) END AS untold) w
 		), firsts AS (
 			-- Campaigns whose first return fell on these days.
 			SELECT a.campaign_id AS id, min(a.day) AS day FROM activity_daily a
@@ -55,7 +57,7 @@ func (s *Store) KPISums(ctx context.Context, from, to, wasteBefore accounting.Da
 			(SELECT processed FROM leads), (SELECT sent FROM leads), coalesce(sum(e.emails), 0)::bigint, coalesce(sum(e.meetings), 0)::bigint, sum(e.value),
 			(SELECT raised FROM told), (SELECT handled FROM told), (SELECT campaigns FROM returns), (SELECT days FROM returns)
 		FROM each e`,
-		from.Start(), to.Start(), s.opts.USDToEURRate, wasteBefore.Start(), value.Default.Pointer(), value.Rate).
+		from.Start(), to.Start(), s.opts.USDToEURRate, wasteBefore.Start(), value.Default.Pointer()).
 		Scan(&k.AICost, &k.UnsentCost, &k.ValuedCost, &k.ProcessedLeads, &k.SentLeads, &k.Emails, &k.Meetings, &worth,
 			&k.Alerts, &k.AlertsHandled, &k.Returned, &k.ReturnDays)
 	if err != nil {

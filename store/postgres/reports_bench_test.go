@@ -119,7 +119,7 @@ func (q *reportQuestions) sums() []reportQuestion {
 	year, _ := q.window(365)
 	month := accounting.MonthOf(q.now)
 	old := to.Add(-14)
-	value := accounting.MeetingValue{Default: accounting.Some(decimal.NewFromInt(500)), Rate: decimal.RequireFromString("0.92")}
+	value := accounting.MeetingValue{Default: accounting.Some(decimal.NewFromInt(500))}
 	campaign := benchCampaign
 	days := []any{from.Start(), to.End()}
 	return []reportQuestion{

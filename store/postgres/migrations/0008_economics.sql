@@ -285,18 +285,25 @@ DELETE FROM lead_processing_costs;
 DELETE FROM email_costs;
 DELETE FROM sequence_costs;
 
+-- In two steps: a call has eight rows here, but few calls are the only ones of
+-- their kind on their day.
 INSERT INTO usage_daily
-SELECT (u.created_at AT TIME ZONE 'UTC')::date, k.dimension, k.campaign, k.value, count(*),
-    count(*) FILTER (WHERE u.status = 'failed'), count(*) FILTER (WHERE u.cancelled),
-    count(*) FILTER (WHERE u.finish_reason IN ('length', 'max_tokens', 'max_output_tokens')),
-    count(*) FILTER (WHERE u.status IN ('pending', 'awaiting_key', 'unresolved', 'interrupted')),
-    coalesce(sum(u.cost_usd), 0), coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.completion_tokens), 0), coalesce(sum(u.total_tokens), 0),
-    coalesce(sum(u.cached_tokens), 0), coalesce(sum(u.reasoning_tokens), 0),
-    count(u.duration_ms), coalesce(sum(u.duration_ms), 0), count(u.time_to_first_token_ms), coalesce(sum(u.time_to_first_token_ms), 0)
-FROM openrouter_usage u CROSS JOIN LATERAL (VALUES
-    ('all', '', ''), ('campaign', '', coalesce(u.campaign_id, '')), ('purpose', '', coalesce(u.purpose, '')), ('platform', '', coalesce(u.platform, '')),
-    ('model', '', u.model), ('key', '', coalesce(u.key_fingerprint, '')),
-    ('campaign_purpose', coalesce(u.campaign_id, ''), coalesce(u.purpose, '')), ('campaign_model', coalesce(u.campaign_id, ''), u.model)) AS k (dimension, campaign, value)
+SELECT u.day, k.dimension, k.campaign, k.value, sum(u.calls), sum(u.failed), sum(u.cancelled), sum(u.truncated), sum(u.unsettled),
+    sum(u.usd), sum(u.prompt), sum(u.completion), sum(u.total), sum(u.cached), sum(u.reasoning), sum(u.timed), sum(u.ms), sum(u.first_tokens), sum(u.first_ms)
+FROM (
+    SELECT (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(campaign_id, '') AS campaign, coalesce(purpose, '') AS purpose,
+        coalesce(platform, '') AS platform, model, coalesce(key_fingerprint, '') AS key,
+        count(*) AS calls, count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE cancelled) AS cancelled,
+        count(*) FILTER (WHERE finish_reason IN ('length', 'max_tokens', 'max_output_tokens')) AS truncated,
+        count(*) FILTER (WHERE status IN ('pending', 'awaiting_key', 'unresolved', 'interrupted')) AS unsettled,
+        coalesce(sum(cost_usd), 0) AS usd, coalesce(sum(prompt_tokens), 0)::bigint AS prompt, coalesce(sum(completion_tokens), 0)::bigint AS completion,
+        coalesce(sum(total_tokens), 0)::bigint AS total, coalesce(sum(cached_tokens), 0)::bigint AS cached, coalesce(sum(reasoning_tokens), 0)::bigint AS reasoning,
+        count(duration_ms) AS timed, coalesce(sum(duration_ms), 0)::bigint AS ms,
+        count(time_to_first_token_ms) AS first_tokens, coalesce(sum(time_to_first_token_ms), 0)::bigint AS first_ms
+    FROM openrouter_usage GROUP BY 1, 2, 3, 4, 5, 6
+) u CROSS JOIN LATERAL (VALUES
+    ('all', '', ''), ('campaign', '', u.campaign), ('purpose', '', u.purpose), ('platform', '', u.platform), ('model', '', u.model), ('key', '', u.key),
+    ('campaign_purpose', u.campaign, u.purpose), ('campaign_model', u.campaign, u.model)) AS k (dimension, campaign, value)
 GROUP BY 1, 2, 3, 4
 ORDER BY 2, 3, 1, 4; -- so that the rows of a report lie beside each other
 
