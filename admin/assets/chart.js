@@ -7,6 +7,7 @@
   const margin = 8;
   let tip = null; // the tooltip, made when it is first needed
   let shown = null; // the point it belongs to
+  let leaving; // the timer that will hide it
 
   const pointOf = (event) => (event.target instanceof Element ? event.target.closest(".chart .point") : null);
 
@@ -15,6 +16,7 @@
   });
 
   function hide() {
+    clearTimeout(leaving);
     shown = null;
     gone.disconnect();
     if (tip) tip.hidden = true;
@@ -32,6 +34,7 @@
   }
 
   function show(point) {
+    clearTimeout(leaving);
     if (!tip) {
       tip = document.createElement("div");
       tip.className = "chart-tip";
@@ -47,19 +50,18 @@
     place(point.getBoundingClientRect());
   }
 
-  // Beside the point where there is room, else above or below it; never over
-  // the edge of the window.
+  // Above the point, so that the way to the next one is free; below or beside it
+  // where there is no room, never over the edge of the window.
   function place(at) {
     const width = document.documentElement.clientWidth;
     const height = document.documentElement.clientHeight;
     const box = tip.getBoundingClientRect();
-    let x = at.right + margin;
-    let y = at.top;
-    if (x + box.width + margin > width) x = at.left - margin - box.width;
-    if (x < margin) {
-      x = (at.left + at.right - box.width) / 2;
-      y = at.top - margin - box.height;
-      if (y < margin) y = at.bottom + margin;
+    let x = (at.left + at.right - box.width) / 2;
+    let y = at.top - box.height - 2;
+    if (y < margin) y = at.bottom + 2;
+    if (y + box.height + margin > height) {
+      y = at.top;
+      x = at.right + margin + box.width + margin > width ? at.left - margin - box.width : at.right + margin;
     }
     tip.style.left = Math.round(Math.max(margin, Math.min(x, width - margin - box.width))) + "px";
     tip.style.top = Math.round(Math.max(margin, Math.min(y, height - margin - box.height))) + "px";
@@ -76,11 +78,25 @@
     return true;
   }
 
+  // Where the pointer is on neither a point nor the tooltip, the focused point's
+  // is shown again, or none; after a moment, so that it can get from one to the
+  // other (WCAG 1.4.13).
+  function left() {
+    clearTimeout(leaving);
+    leaving = setTimeout(() => {
+      const focused = document.activeElement?.closest(".chart .point");
+      if (focused && shown) show(focused);
+      else hide();
+    }, 250);
+  }
+
   document.addEventListener("pointerover", (event) => {
     const point = pointOf(event);
     if (point) show(point);
-    else if (shown && shown !== document.activeElement) hide();
+    else if (tip?.contains(event.target)) clearTimeout(leaving);
+    else if (shown) left();
   });
+  document.documentElement.addEventListener("pointerleave", () => shown && left());
   document.addEventListener("focusin", (event) => {
     const point = pointOf(event);
     if (!point) return;
@@ -99,5 +115,4 @@
     if (move(point, event.key)) event.preventDefault();
   });
   document.addEventListener("scroll", () => shown && place(shown.getBoundingClientRect()), { capture: true, passive: true });
-  document.addEventListener("pointerleave", () => shown !== document.activeElement && hide());
 })();

@@ -183,7 +183,7 @@ func (c Burn) column(p *plot, i, today int, outlook []Outlook) {
 		if j > 0 {
 			label += ", "
 		}
-		label += t.name + " " + t.value
+		label += strings.TrimSpace(t.name + " " + t.value)
 	}
 	p.point(i, label, append(rows, texts...))
 	defer p.end()
@@ -208,7 +208,13 @@ func (c Burn) texts(i, today int, outlook []Outlook) []row {
 	if len(outlook) > 0 {
 		o = outlook[i]
 	}
-	rows := []row{{"c1", "expected", c.full(amountOf(o.Expected))}}
+	switch {
+	case len(outlook) == 0:
+		return []row{{name: "not yet"}}
+	case !o.Expected.Known:
+		return []row{{name: "not forecast by itself"}}
+	}
+	rows := []row{{"c1", "expected", c.fullValue(o.Expected.Value)}}
 	for _, b := range bands {
 		if low, high := b.low(o), b.high(o); low.Known && high.Known {
 			rows = append(rows, row{b.class, "with " + b.name, c.between(low, high)})

@@ -60,7 +60,7 @@ func (c Lines) summary() string {
 			latest = append(latest, isolated(s.Name)+" "+c.fullValue(s.Values[i].Value))
 		}
 	}
-	text += "; at last: " + strings.Join(latest, ", ")
+	text += "; latest: " + strings.Join(latest, ", ")
 	if c.Target.Known {
 		text += "; " + strings.ToLower(c.targetName()) + " " + c.fullValue(c.Target.Value)
 	}

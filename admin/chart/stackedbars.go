@@ -33,20 +33,17 @@ type StackedBars struct {
 
 // HTML is the chart as a <figure>.
 func (c StackedBars) HTML() template.HTML {
-	series := c.folded()
-	totals, most := make([]amount, len(c.Categories)), known(c.Mean)
-	var sum amount
-	for i := range totals {
-		var drawn decimal.Decimal
-		for _, s := range series {
-			totals[i] = totals[i].plus(s.values[i])
-			drawn = drawn.Add(positive(s.values[i].value))
-		}
-		most = append(most, drawn)
-		sum = sum.plus(totals[i])
-	}
+	totals, sum := c.totals()
 	if !sum.known {
 		return c.empty("bars")
+	}
+	series, most := c.folded(), known(c.Mean)
+	for i := range c.Categories {
+		var height decimal.Decimal
+		for _, s := range series {
+			height = height.Add(positive(s.values[i].value))
+		}
+		most = append(most, height)
 	}
 	m := &markup{}
 	c.begin(m, "bars", c.summary(totals, sum))
@@ -62,6 +59,18 @@ func (c StackedBars) HTML() template.HTML {
 	c.valuesTable(m, series, totals)
 	m.end()
 	return m.html()
+}
+
+// totals are the sums of the categories and of them all.
+func (c StackedBars) totals() (totals []amount, sum amount) {
+	totals = make([]amount, len(c.Categories))
+	for i := range totals {
+		for _, s := range c.Series {
+			totals[i] = totals[i].plus(amountOf(valueAt(s.Values, i)))
+		}
+		sum = sum.plus(totals[i])
+	}
+	return totals, sum
 }
 
 // stack is a series as it is drawn.
