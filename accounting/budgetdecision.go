@@ -1,6 +1,7 @@
 package accounting
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -31,7 +32,8 @@ const (
 	ReasonEssential     BudgetReason = "essential"         // beyond the limit of a soft budget, but its purpose is protected
 	ReasonTagRequired   BudgetReason = "tag_required"      // BURSAR_TAGS_REQUIRED names a tag that the call has not
 	ReasonEmergencyStop BudgetReason = "emergency_stop"
-	ReasonHeld          BudgetReason = "campaign_held" // by the spike brake
+	ReasonHeld          BudgetReason = "campaign_held"    // by the spike brake
+	ReasonWithoutAI     BudgetReason = "experiment_no_ai" // an experiment has its lead in an arm without AI
 )
 
 // BudgetDecision is what the guard decided about a call before it was sent. It
@@ -43,18 +45,33 @@ type BudgetDecision struct {
 	Detail  string // the same as a sentence, for the caller; it quotes nothing of a prompt
 
 	Model        string                    // that the call asked for
-	DowngradedTo string                    // that it was sent with instead
+	DowngradedTo string                    // that a budget has it sent with instead
 	Bound        Optional[decimal.Decimal] // USD: the most the call can cost, where it was computed
 	BoundBy      BoundBy                   // who sees to that; empty: no hard budget applied
 
 	Replica string          // whose leases were charged
 	Rate    decimal.Decimal // EUR for one USD that EUR charges were made at; 0: there are none
 	Stop    string          // id of the emergency stop or hold that blocked it
-	Budgets []BudgetShare   // every budget that applied, the one that decided first
+
+	// The enforced experiment that the call belongs to, the name of the arm that
+	// its lead is in, and the model that this arm puts in place of the one asked
+	// for; a downgrade overrides it. Empty: there is none.
+	Experiment, Arm, ArmModel string
+
+	Budgets []BudgetShare // every budget that applied, the one that decided first
 
 	// A blocked call may stand for others like it within the same second.
 	Count int         // calls in this decision; 0 means 1
 	Calls []RequestID // their ids, at most MaxMergedCalls, without the event's own
+}
+
+// SentModel is the model that the call is sent with in place of the one it asks
+// for; empty: it is sent as it asks.
+func (d *BudgetDecision) SentModel() string {
+	if d == nil {
+		return ""
+	}
+	return cmp.Or(d.DowngradedTo, d.ArmModel)
 }
 
 // MaxMergedCalls is the most ids that a merged decision keeps.

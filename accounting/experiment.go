@@ -69,14 +69,14 @@ var (
 	ErrExperimentExists = errors.New("there is an experiment with that id")
 )
 
-// ExperimentConflict says why an experiment cannot do what was asked.
-type ExperimentConflict struct {
+// ExperimentConflictError says why an experiment cannot do what was asked.
+type ExperimentConflictError struct {
 	State ExperimentState // that it is in
 	Other string          // the running experiment that stands in the way; empty: its state does
 }
 
 // Error names what stands in the way.
-func (e *ExperimentConflict) Error() string {
+func (e *ExperimentConflictError) Error() string {
 	if e.Other != "" {
 		return "experiment " + e.Other + " runs for some of the same calls"
 	}

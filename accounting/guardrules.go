@@ -11,6 +11,8 @@ type GuardRules struct {
 	Version int64
 	Budgets []Budget // that are not deleted, disabled ones included
 	Stops   []Stop   // that are active, drills included
+
+	Experiments []Experiment // that run and are enforced, by id
 }
 
 // Ask is one call that would be sent, as the guard is asked about it.
@@ -21,6 +23,10 @@ type Ask struct {
 	KeyFingerprint string
 	Endpoint       string // request path without query
 	Request        AskedRequest
+
+	// Steerable calls are those to which the arms of experiments apply: a model
+	// writes text, and the body can be changed as far as is known.
+	Steerable bool
 }
 
 // AskedRequest is the body of a call that the guard is asked about. Only its
@@ -61,6 +67,9 @@ type DecisionRow struct {
 	Replica        *string         `json:"replica"`
 	USDToEUR       *Amount         `json:"usd_to_eur"`
 	StopID         *string         `json:"stop_id"`
+	ExperimentID   *string         `json:"experiment_id"`
+	Arm            *string         `json:"arm"`
+	ArmModel       *string         `json:"arm_model"`
 	Budgets        []DecisionShare `json:"budgets"`
 	Count          int             `json:"count"`
 	Calls          []RequestID     `json:"calls"`

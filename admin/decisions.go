@@ -59,7 +59,7 @@ func (h *Handler) decisionRoutes(api huma.API) {
 // decisionsInput is the query of GET /api/guard/decisions.
 type decisionsInput struct {
 	Verdict    string    `query:"verdict" enum:"allowed,warned,downgraded,blocked" doc:"Calls of which this became." example:"blocked"`
-	Reason     string    `query:"reason" enum:"budget_exceeded,budget_no_room,no_bound,no_lease,budget_not_loaded,essential,tag_required,emergency_stop,campaign_held" doc:"Calls decided for this reason." example:"budget_no_room"`
+	Reason     string    `query:"reason" enum:"budget_exceeded,budget_no_room,no_bound,no_lease,budget_not_loaded,essential,tag_required,emergency_stop,campaign_held,experiment_no_ai" doc:"Calls decided for this reason." example:"budget_no_room"`
 	Budget     string    `query:"budget" maxLength:"100" doc:"Calls to which this budget applied." example:"q4-outreach"`
 	CampaignID string    `query:"campaign_id" maxLength:"200" doc:"Calls for this campaign, as sent in X-Campaign-ID." example:"q4-outreach"`
 	LeadID     string    `query:"lead_id" maxLength:"200" doc:"Calls for this lead, as sent in X-Lead-ID." example:"lead-42"`

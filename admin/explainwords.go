@@ -15,7 +15,11 @@ func summaryOf(row *accounting.DecisionRow, id accounting.RequestID) string {
 	var s string
 	switch row.Verdict {
 	case accounting.VerdictBlocked:
-		s = "The call was refused with status 402 and not sent: " + reasonWords(row) + "."
+		status := 402
+		if accounting.BudgetReason(deref(row.Reason)) == accounting.ReasonWithoutAI {
+			status = 403
+		}
+		s = fmt.Sprintf("The call was refused with status %d and not sent: %s.", status, reasonWords(row))
 	case accounting.VerdictDowngraded:
 		s = fmt.Sprintf("The call was sent with %s in place of %s: %s.", orUnnamed(row.DowngradedTo), orUnnamed(row.Model), reasonWords(row))
 	case accounting.VerdictWarned:
@@ -26,6 +30,12 @@ func summaryOf(row *accounting.DecisionRow, id accounting.RequestID) string {
 			break
 		}
 		s = "The call was sent: every budget that applied had room for it."
+		if len(row.Budgets) == 0 {
+			s = "The call was sent: no budget applied to it."
+		}
+	}
+	if row.ExperimentID != nil && row.Verdict != accounting.VerdictBlocked {
+		s += fmt.Sprintf(" Experiment %s has its lead in the arm %s%s.", *row.ExperimentID, deref(row.Arm), ofArm(row))
 	}
 	if row.Count > 1 {
 		s += fmt.Sprintf(" %d calls like it were refused within the same second and stand in one row", row.Count)
@@ -65,6 +75,8 @@ func reasonWords(row *accounting.DecisionRow) string {
 		return "an emergency stop" + ofStop(row) + " covers it"
 	case accounting.ReasonHeld:
 		return "the spike brake holds its campaign" + ofStop(row)
+	case accounting.ReasonWithoutAI:
+		return fmt.Sprintf("experiment %s has its lead in the arm %s, which uses no AI", orUnknown(row.ExperimentID), orUnknown(row.Arm))
 	case accounting.ReasonNone:
 		return "no reason was recorded"
 	}
@@ -93,11 +105,31 @@ func ofStop(row *accounting.DecisionRow) string {
 	return " (" + *row.StopID + ")"
 }
 
+func orUnknown(s *string) string {
+	if s == nil {
+		return "of a name that was not recorded"
+	}
+	return *s
+}
+
+// ofArm says what an arm did to the call.
+func ofArm(row *accounting.DecisionRow) string {
+	switch {
+	case row.ArmModel == nil:
+		return ", which leaves the call as it was"
+	case row.DowngradedTo != nil:
+		return fmt.Sprintf(", whose model %s a budget replaced", *row.ArmModel)
+	}
+	return fmt.Sprintf(", so that it was sent with %s", *row.ArmModel)
+}
+
 // adviceWithoutBudget says what helps where no budget decided.
 func adviceWithoutBudget(row *accounting.DecisionRow) string {
 	switch accounting.BudgetReason(deref(row.Reason)) {
 	case accounting.ReasonEmergencyStop, accounting.ReasonHeld:
 		return fmt.Sprintf("GET %s says who stopped it and why; DELETE %s/%s lifts it.", stopPath, stopPath, deref(row.StopID))
+	case accounting.ReasonWithoutAI:
+		return fmt.Sprintf("Write to this lead without AI. GET /api/experiments/%s shows the experiment; POST /api/experiments/%[1]s/rollback ends it.", deref(row.ExperimentID))
 	case accounting.ReasonTagRequired:
 		return "Send the header" + inField(row) + "; BURSAR_TAGS_REQUIRED asks for it."
 	case accounting.ReasonNotLoaded:

@@ -14,8 +14,9 @@ const (
 	generationHeader = "X-Generation-Id"
 	requestIDHeader  = "X-Bursar-Request-Id"
 	verdictHeader    = "X-Bursar-Verdict"
-	modelHeader      = "X-Bursar-Model" // that a downgraded call was sent with
-	boundHeader      = "X-Bursar-Bound" // provider: OpenRouter was told prices to hold
+	modelHeader      = "X-Bursar-Model"      // that a call was sent with in place of the one it asked for
+	boundHeader      = "X-Bursar-Bound"      // provider: OpenRouter was told prices to hold
+	experimentHeader = "X-Bursar-Experiment" // <experiment>/<arm> that the call's lead is in
 )
 
 // modifyResponse puts the meter on the answer. Nothing of it is changed but

@@ -12,6 +12,8 @@ const (
 	limitBursar = "bursar"
 	limitBudget = "bursar_budget"
 	limitStop   = "bursar_emergency_stop"
+
+	limitExperiment = "bursar_experiment"
 )
 
 // cutUnanswered tells a client whose call was cut before there was an answer.
@@ -26,6 +28,10 @@ func (c *call) budgetRefusal(d *accounting.BudgetDecision) refusal {
 	case accounting.ReasonEmergencyStop, accounting.ReasonHeld:
 		r.source = limitStop
 		r.metadata["stop"] = d.Stop
+	case accounting.ReasonWithoutAI:
+		// Not the status of a budget: nothing is used up, and nobody has to act.
+		r.status, r.kind, r.source = http.StatusForbidden, "permission_denied", limitExperiment
+		r.metadata["experiment"], r.metadata["arm"] = d.Experiment, d.Arm
 	default:
 		if d.Field != "" {
 			r.metadata["field"] = d.Field

@@ -105,8 +105,8 @@ func (c *call) open() bool {
 // sentModel is the model that OpenRouter is asked for, as far as it is known
 // yet.
 func (c *call) sentModel() string {
-	if d := c.event.Decision; d != nil && d.DowngradedTo != "" {
-		return d.DowngradedTo
+	if model := c.event.Decision.SentModel(); model != "" {
+		return model
 	}
 	return c.request.model()
 }

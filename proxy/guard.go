@@ -47,7 +47,7 @@ func (c *call) reserve(client context.Context, r *http.Request) bool {
 	c.inspection = inspection{call: c, client: client, request: r}
 	c.ask = accounting.Ask{
 		ID: c.event.ID, At: c.event.CreatedAt(), Tags: &c.event.Tags, KeyFingerprint: c.event.KeyFingerprint,
-		Endpoint: c.event.Endpoint, Request: &c.inspection,
+		Endpoint: c.event.Endpoint, Request: &c.inspection, Steerable: c.writesText(),
 	}
 	for {
 		d := guard.Reserve(client, &c.ask)
@@ -57,7 +57,14 @@ func (c *call) reserve(client context.Context, r *http.Request) bool {
 			return false
 		}
 		c.reserved = d != nil
-		if c.reserved && !c.obey(d) {
+		if err := c.obey(d); err != nil {
+			c.release()
+			if d.ArmModel != "" {
+				// An experiment never stands in a call's way: once more without.
+				c.ask.Steerable = false
+				continue
+			}
+			c.block(c.blockedInstead(d, err))
 			return false
 		}
 		c.nameModels(d)
@@ -69,25 +76,34 @@ func (c *call) reserve(client context.Context, r *http.Request) bool {
 	}
 }
 
-// obey changes the request as the decision says. A body that cannot be changed
-// is not sent as it is: it would cost what nobody has allowed.
-func (c *call) obey(d *accounting.BudgetDecision) bool {
-	if d.DowngradedTo == "" && d.BoundBy != accounting.BoundProvider {
+// obey changes the request as the decision says. The error says why its body
+// cannot be changed.
+func (c *call) obey(d *accounting.BudgetDecision) error {
+	if d.SentModel() == "" && (d == nil || d.BoundBy != accounting.BoundProvider) {
+		return nil
+	}
+	return c.inspection.rewrite(d)
+}
+
+// writesText reports whether the call is one whose model an experiment may
+// choose: other calls (embeddings, images, speech) go to models of their own.
+func (c *call) writesText() bool {
+	switch c.class.Name {
+	case "chat/completions", "completions", "messages", "responses":
 		return true
 	}
-	err := c.inspection.rewrite(d)
-	if err == nil {
-		return true
-	}
-	c.release()
-	blocked := c.blockedInstead(d, err)
-	c.event.Decision = blocked
+	return false
+}
+
+// block refuses and records a call whose body a budget needs changed. It is not
+// sent as it is: it would cost what nobody has allowed.
+func (c *call) block(d *accounting.BudgetDecision) {
+	c.event.Decision = d
 	c.event.Kind = accounting.Refused
 	if err := c.handler.opts.Recorder.Record(&c.event); err != nil {
 		c.handler.metrics.recordErrors.Inc()
 	}
-	c.refuse(c.budgetRefusal(blocked))
-	return false
+	c.refuse(c.budgetRefusal(d))
 }
 
 // blockedInstead is the decision about a call that could not be sent as d wants
@@ -136,8 +152,8 @@ func fieldOf(err error) string {
 // nameModels keeps the models for whoever stops calls of one.
 func (c *call) nameModels(d *accounting.BudgetDecision) {
 	var models []string
-	if d != nil && d.DowngradedTo != "" {
-		models = []string{d.DowngradedTo}
+	if model := d.SentModel(); model != "" {
+		models = []string{model}
 	} else if c.inspection.asked != nil {
 		models, _ = c.inspection.asked.Models()
 	}

@@ -83,8 +83,8 @@ func (fakeBodies) Rewrite(_ openrouter.Class, body []byte, d *accounting.BudgetD
 	if err := json.Unmarshal(body, &members); err != nil {
 		return nil, err
 	}
-	if d.DowngradedTo != "" {
-		members["model"] = d.DowngradedTo
+	if model := d.SentModel(); model != "" {
+		members["model"] = model
 	}
 	if d.BoundBy == accounting.BoundProvider {
 		members["provider"] = map[string]any{"max_price": 1}

@@ -39,7 +39,7 @@ func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
 // answer clears those that stand on the writer.
 func (w *responseWriter) own(header http.Header) {
 	header[requestIDHeader] = []string{w.call.event.ID.String()}
-	for _, name := range [...]string{verdictHeader, modelHeader, boundHeader} {
+	for _, name := range [...]string{verdictHeader, modelHeader, boundHeader, experimentHeader} {
 		delete(header, name)
 	}
 	if !w.call.class.Billable || w.call.Context == nil {
@@ -51,11 +51,14 @@ func (w *responseWriter) own(header http.Header) {
 		return
 	}
 	header[verdictHeader] = []string{string(d.Verdict)}
+	if d.Experiment != "" {
+		header[experimentHeader] = []string{d.Experiment + "/" + d.Arm}
+	}
 	if d.Verdict == accounting.VerdictBlocked {
 		return
 	}
-	if d.DowngradedTo != "" {
-		header[modelHeader] = []string{d.DowngradedTo}
+	if model := d.SentModel(); model != "" {
+		header[modelHeader] = []string{model}
 	}
 	if d.BoundBy == accounting.BoundProvider {
 		header[boundHeader] = []string{string(d.BoundBy)}

@@ -282,6 +282,7 @@ func (b *bank) change(f func(*accounting.GuardRules)) {
 	rules := accounting.GuardRules{Version: b.rules.Version + 1}
 	rules.Budgets = append(rules.Budgets, b.rules.Budgets...)
 	rules.Stops = append(rules.Stops, b.rules.Stops...)
+	rules.Experiments = append(rules.Experiments, b.rules.Experiments...)
 	f(&rules)
 	b.rules = rules
 }

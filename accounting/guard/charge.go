@@ -134,7 +134,7 @@ func (q *inquiry) chargeOne(h *hit) {
 // refuseRoom is the verdict of a hard budget into which the call does not fit.
 func (q *inquiry) refuseRoom(h *hit) {
 	h.verdict, h.reason = accounting.VerdictBlocked, accounting.ReasonNoRoom
-	if b := &h.rule.budget; b.OnExceed == accounting.ExceedDowngrade && q.model == "" && !q.asksFor(b.DowngradeTo) {
+	if b := &h.rule.budget; b.OnExceed == accounting.ExceedDowngrade && !q.downgraded() && !q.asksFor(b.DowngradeTo) {
 		h.verdict = accounting.VerdictDowngraded
 	}
 }

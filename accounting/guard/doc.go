@@ -21,6 +21,10 @@
 // for all or for none. A call is downgraded at most once, to the model of the
 // first budget that asks for it, and is then decided anew with that model.
 //
+// The arm of an enforced experiment comes before budgets: they decide about the
+// call with the model that the arm puts in place of the one asked for. A stop
+// holds whatever an arm says.
+//
 // # Limits
 //
 // Amounts are held in units of 10⁻¹² of the currency, up to 4.6 million: a

@@ -194,7 +194,7 @@ func (g *Guard) changeLocal(change func()) error {
 	change()
 	var rules accounting.GuardRules
 	if set := g.set.Load(); set != nil {
-		rules = accounting.GuardRules{Version: set.version, Budgets: set.budgets, Stops: set.remote}
+		rules = accounting.GuardRules{Version: set.version, Budgets: set.budgets, Stops: set.remote, Experiments: set.experiments}
 	}
 	added := g.exchange(rules)
 	err := g.writeStopFile()

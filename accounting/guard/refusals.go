@@ -71,7 +71,7 @@ func (m *refusals) kind(ask *accounting.Ask, d *accounting.BudgetDecision) uint6
 	t := ask.Tags
 	for _, part := range []string{
 		string(d.Reason), d.Field, d.Stop, d.Model, ask.KeyFingerprint, ask.Endpoint,
-		t.CampaignID, t.EmailID, t.LeadID, t.SequenceID, t.Purpose, t.Platform, t.LeadValue,
+		t.CampaignID, t.EmailID, t.LeadID, t.SequenceID, t.Purpose, t.Platform, t.LeadValue, d.Experiment, d.Arm,
 	} {
 		writePart(&h, part)
 	}

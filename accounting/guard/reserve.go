@@ -26,22 +26,29 @@ func (g *Guard) Reserve(ctx context.Context, ask *accounting.Ask) *accounting.Bu
 		return d
 	}
 	q := inquiry{guard: g, set: set, ctx: ctx, ask: ask}
+	q.assign()
 	if s := q.stop(); s != nil {
 		d := &accounting.BudgetDecision{Verdict: accounting.VerdictBlocked, Reason: accounting.ReasonEmergencyStop, Stop: s.ID, Detail: stopDetail(s)}
 		if s.Kind == accounting.StopSpike {
 			d.Reason = accounting.ReasonHeld
 		}
 		q.noteModel(d)
-		return g.finish(ask, d)
+		return g.finish(ask, q.note(d))
 	}
-	q.try("")
+	if q.arm != nil && !q.arm.AI {
+		return g.finish(ask, q.note(q.withoutAI()))
+	}
+	q.try(q.base)
 	if q.downgrade != "" {
 		q.tryDowngraded()
 	}
 	if q.count() == 0 && q.downgrade == "" {
-		return nil
+		if q.trial == nil {
+			return nil
+		}
+		return g.finish(ask, q.note(&accounting.BudgetDecision{Verdict: accounting.VerdictAllowed}))
 	}
-	return g.finish(ask, q.decision())
+	return g.finish(ask, q.note(q.decision()))
 }
 
 // finish counts a decision and records it if nothing is sent.
@@ -64,7 +71,11 @@ type inquiry struct {
 	anyModel bool
 	read     bool // models have been asked for
 
-	model string // in place of the one asked for; empty: as it is
+	trial *accounting.Experiment    // that the call belongs to; nil: none
+	arm   *accounting.ExperimentArm // of its lead
+	base  string                    // the model that the arm puts in place of the one asked for; empty: none
+
+	model string // in place of the one asked for, by the arm or a downgrade; empty: as it is
 	hits  [4]hit
 	more  []hit
 	used  int // of hits
@@ -262,7 +273,7 @@ func (q *inquiry) try(model string) {
 		q.judge(h)
 		q.settleVerdict(i)
 	}
-	if q.verdict == accounting.VerdictBlocked || q.verdict == accounting.VerdictDowngraded && q.model == "" {
+	if q.verdict == accounting.VerdictBlocked || q.verdict == accounting.VerdictDowngraded && !q.downgraded() {
 		return
 	}
 	if hard {
@@ -322,10 +333,16 @@ func (q *inquiry) judge(h *hit) {
 	}
 }
 
+// downgraded reports whether the model is the one that a budget wants.
+func (q *inquiry) downgraded() bool { return q.model != q.base }
+
 // asksFor reports whether the call asks for this model and no other.
 func (q *inquiry) asksFor(model string) bool {
-	if q.model != "" {
-		return false // it is downgraded, for this budget too
+	if q.downgraded() {
+		return false // for this budget too
+	}
+	if q.base != "" {
+		return q.base == model
 	}
 	q.readModels()
 	return !q.anyModel && len(q.models) == 1 && q.models[0] == model

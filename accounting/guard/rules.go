@@ -24,6 +24,9 @@ type ruleSet struct {
 	index   index[*rule]      // enabled budgets
 	byID    map[string]*rule  // enabled budgets
 	blocks  index[*accounting.Stop]
+
+	experiments []accounting.Experiment // as the database lists them
+	trials      trials
 }
 
 // rule is one enabled budget.
@@ -79,7 +82,8 @@ func (r *rule) lease(p pot) decimal.Decimal {
 // compile makes the rule set of what the database says and of what only this
 // replica knows about stops. before may be nil.
 func compile(rules accounting.GuardRules, stops []accounting.Stop, before *ruleSet) (*ruleSet, error) {
-	set := &ruleSet{version: rules.Version, budgets: rules.Budgets, remote: rules.Stops, stops: stops, byID: make(map[string]*rule)}
+	set := &ruleSet{version: rules.Version, budgets: rules.Budgets, remote: rules.Stops, stops: stops, byID: make(map[string]*rule),
+		experiments: rules.Experiments, trials: newTrials(rules.Experiments)}
 	var bad []string
 	sorted := slices.Clone(rules.Budgets)
 	slices.SortFunc(sorted, func(a, b accounting.Budget) int { return cmp.Compare(a.ID, b.ID) })

@@ -18,6 +18,8 @@ type stopFile struct {
 	Budgets []accounting.Budget `json:"budgets"`
 	Stops   []accounting.Stop   `json:"stops"`
 	Local   []localStop         `json:"local"`
+
+	Experiments []accounting.Experiment `json:"experiments"`
 }
 
 // readStopFile goes by the rules of the file, if there is one, until the
@@ -43,7 +45,7 @@ func (g *Guard) readStopFile() error {
 		}
 	}
 	g.local.list = f.Local
-	g.exchange(accounting.GuardRules{Version: f.Version, Budgets: f.Budgets, Stops: f.Stops})
+	g.exchange(accounting.GuardRules{Version: f.Version, Budgets: f.Budgets, Stops: f.Stops, Experiments: f.Experiments})
 	return nil
 }
 
@@ -54,7 +56,7 @@ func (g *Guard) writeStopFile() error {
 		return nil
 	}
 	raw, err := json.MarshalIndent(stopFile{
-		Version: set.version, Budgets: set.budgets, Stops: set.remote, Local: g.local.list,
+		Version: set.version, Budgets: set.budgets, Stops: set.remote, Local: g.local.list, Experiments: set.experiments,
 	}, "", "\t")
 	if err != nil {
 		return fmt.Errorf("write the stops: %w", err)

@@ -39,8 +39,8 @@ func (b bodies) Read(class openrouter.Class, body []byte) accounting.AskedReques
 
 // Rewrite puts the model, or the prices, that were decided into the body.
 func (b bodies) Rewrite(class openrouter.Class, body []byte, d *accounting.BudgetDecision) (_ []byte, err error) {
-	if d.DowngradedTo != "" {
-		if body, err = openrouter.ReplaceModel(body, d.DowngradedTo); err != nil {
+	if model := d.SentModel(); model != "" {
+		if body, err = openrouter.ReplaceModel(body, model); err != nil {
 			return nil, err
 		}
 	}

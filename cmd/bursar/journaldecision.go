@@ -16,6 +16,9 @@ type exportedDecision struct {
 	Replica      string                     `json:"replica,omitempty"`
 	Rate         *accounting.Amount         `json:"usd_to_eur,omitempty"`
 	Stop         string                     `json:"stop_id,omitempty"`
+	Experiment   string                     `json:"experiment_id,omitempty"`
+	Arm          string                     `json:"arm,omitempty"`
+	ArmModel     string                     `json:"arm_model,omitempty"`
 	Budgets      []accounting.DecisionShare `json:"budgets,omitempty"`
 	Count        int                        `json:"count,omitempty"`
 	Calls        []accounting.RequestID     `json:"calls,omitempty"`
@@ -28,6 +31,7 @@ func exportedDecisionOf(d *accounting.BudgetDecision) *exportedDecision {
 	out := &exportedDecision{
 		Verdict: d.Verdict, Reason: d.Reason, Field: d.Field, Detail: d.Detail,
 		Model: d.Model, DowngradedTo: d.DowngradedTo, BoundBy: d.BoundBy, Replica: d.Replica, Stop: d.Stop,
+		Experiment: d.Experiment, Arm: d.Arm, ArmModel: d.ArmModel,
 		Count: d.Count, Calls: d.Calls,
 	}
 	if d.Bound.Known {

@@ -27,6 +27,9 @@ const (
 	decisionShare
 	decisionCount
 	decisionCalls
+	decisionExperiment
+	decisionArm
+	decisionArmModel
 	decisionFieldCount
 )
 
@@ -56,6 +59,7 @@ func decisionTexts(d *accounting.BudgetDecision) [decisionFieldCount]*string {
 		decisionVerdict: (*string)(&d.Verdict), decisionReason: (*string)(&d.Reason), decisionField: &d.Field,
 		decisionDetail: &d.Detail, decisionModel: &d.Model, decisionDowngradedTo: &d.DowngradedTo,
 		decisionBoundBy: (*string)(&d.BoundBy), decisionReplica: &d.Replica, decisionStop: &d.Stop,
+		decisionExperiment: &d.Experiment, decisionArm: &d.Arm, decisionArmModel: &d.ArmModel,
 	}
 }
 
