@@ -10,7 +10,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/shopspring/decimal"
+	"github.com/spf13/pflag"
 
 	"bursar/accounting"
 	"bursar/config"
@@ -21,7 +23,7 @@ import (
 // for, nothing of it leads out of the machine or into the real data.
 func demoConfig(cfg config.Config, upstream string) config.Config {
 	cfg.Upstream.URL = upstream
-	cfg.Upstream.APIKey = config.NewSecret("sk-or-demo")
+	cfg.Upstream.APIKey = config.NewSecret(sampleKey)
 	cfg.Proxy.ClientTokens = nil
 	cfg.Database.URL = config.Secret{}
 	cfg.Alerts.URLs = nil
@@ -30,36 +32,76 @@ func demoConfig(cfg config.Config, upstream string) config.Config {
 	return cfg
 }
 
-// demo runs a whole Bursar in front of a fake OpenRouter, with a sample
-// campaign that spends invented money. Its data stands beside the real one,
-// never in it, and nothing leaves the machine.
-func demo(ctx context.Context, e *env, cfg config.Config) error {
+// demoOrder is what "bursar demo" was asked for.
+type demoOrder struct {
+	history bool // load a history of three months at the first start
+	traffic bool // run the sample campaign
+}
+
+// demoCommand defines the flags of "bursar demo", and returns what runs it.
+func demoCommand(flags *pflag.FlagSet) func(context.Context, *env, config.Config) error {
+	o := demoOrder{traffic: true}
+	flags.BoolVar(&o.history, "history", true, "at the first start, load three months of invented history; later, what is missing since the last day; --history=false starts without")
+	return o.run
+}
+
+// startFakeOpenRouter starts the fake that the demo spends invented money at.
+func startFakeOpenRouter() (*openroutertest.Instance, error) {
 	fake, err := openroutertest.Start(openroutertest.Options{
 		GenerationDelay: time.Second, CancelledDelay: 3 * time.Second,
 	}, openroutertest.HTTP1)
 	if err != nil {
-		return fmt.Errorf("start the fake OpenRouter: %w", err)
+		return nil, fmt.Errorf("start the fake OpenRouter: %w", err)
+	}
+	return fake, nil
+}
+
+// run runs a whole Bursar in front of a fake OpenRouter, with a sample campaign
+// that spends invented money. Its data stands beside the real one, never in it,
+// and nothing leaves the machine.
+func (o *demoOrder) run(ctx context.Context, e *env, cfg config.Config) error {
+	fake, err := startFakeOpenRouter()
+	if err != nil {
+		return err
 	}
 	defer fake.Close()
 	cfg = demoConfig(cfg, fake.URL)
 	till := &till{out: e.stdout, fake: fake}
-	p, err := newProgram(ctx, cfg, newLogger(e.stderr, cfg), till.posted)
+	p, err := o.open(ctx, e.stdout, cfg, newLogger(e.stderr, cfg), till.posted)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while it was starting; the next start goes on
+		}
 		return err
 	}
 	fmt.Fprintf(e.stdout, `
 Bursar demo. A fake OpenRouter and a sample campaign run inside this process;
 nothing leaves the machine and no money is spent.
 
-  watch it   %s          (open it in a browser)
-  metrics    %s/metrics
-  an email   curl %s/api/costs/dashboard-metrics
-  campaigns  curl %s/api/campaigns
-  try it     curl %s/api/v1/chat/completions -H 'X-Campaign-ID: mine' \
+  dashboard  %[1]s          (open it in a browser)
+  try it     curl %[2]s/api/v1/chat/completions -H 'X-Campaign-ID: mine' \
                -d '{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Hi"}]}'
+  the API    curl %[1]s/api/campaigns          (all of it: %[1]s/docs)
   stop       Ctrl-C
 
-`, p.adminURL(), p.adminURL(), p.adminURL(), p.adminURL(), p.proxyURL())
+`, p.adminURL(), p.proxyURL())
+	return o.serve(ctx, cfg, p, till)
+}
+
+// open is a Bursar with the history in its database. The history comes first:
+// whoever sees the dashboard sees all of it.
+func (o *demoOrder) open(ctx context.Context, out io.Writer, cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) (*program, error) {
+	if o.history {
+		// What it warns of has happened in the story.
+		if err := loadHistory(ctx, cfg, zerolog.Nop(), out, time.Now()); err != nil {
+			return nil, fmt.Errorf("load the demo's history: %w", err)
+		}
+	}
+	return newProgram(ctx, cfg, log, posted...)
+}
+
+// serve runs the program and the sample campaign until ctx ends.
+func (o *demoOrder) serve(ctx context.Context, cfg config.Config, p *program, till *till) (err error) {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)
@@ -67,7 +109,9 @@ nothing leaves the machine and no money is spent.
 	campaign, stopCampaign := context.WithCancel(ctx)
 	defer stopCampaign()
 	var wg sync.WaitGroup
-	wg.Go(func() { newSampleCampaign(p.proxyURL(), p.adminURL(), cfg.Admin.Token.Reveal()).run(campaign) })
+	if o.traffic {
+		wg.Go(func() { newSampleCampaign(p.proxyURL(), p.adminURL(), cfg.Admin.Token.Reveal()).run(campaign) })
+	}
 	select {
 	case err = <-ended:
 		stopCampaign()

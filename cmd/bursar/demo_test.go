@@ -43,7 +43,7 @@ func TestTheDemoMovesMoneyAndItsTwoLedgersAgree(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	out := &watchedOutput{end: cancel, enough: func(said string) bool { return strings.Count(said, "in the answer") >= 5 }}
-	code := run(ctx, &env{out, io.Discard, []string{"BURSAR_PROXY_ADDR=127.0.0.1:0", "BURSAR_ADMIN_ADDR=127.0.0.1:0", "BURSAR_DATA_DIR=" + t.TempDir()}, t.TempDir()}, []string{"demo"})
+	code := run(ctx, &env{out, io.Discard, []string{"BURSAR_PROXY_ADDR=127.0.0.1:0", "BURSAR_ADMIN_ADDR=127.0.0.1:0", "BURSAR_DATA_DIR=" + t.TempDir()}, t.TempDir()}, []string{"demo", "--history=false"})
 	require.Equal(t, 0, code, out.String())
 	require.Contains(t, out.String(), "in the answer")
 	sums := regexp.MustCompile(`(?:since the start|fake OpenRouter): +\$(\S+)`).FindAllStringSubmatch(out.String(), -1)

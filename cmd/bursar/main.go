@@ -47,7 +47,7 @@ type env struct {
 func commands() []command {
 	return []command{
 		{name: "serve", summary: "run the proxy and the admin port (the default)", run: serve},
-		{name: "demo", summary: "serve with a built-in fake OpenRouter and a sample campaign; nothing leaves the machine", run: demo},
+		{name: "demo", summary: "serve with a built-in fake OpenRouter, a sample campaign and three months of history (--history=false: without); nothing leaves the machine", define: demoCommand},
 		{name: "stop", summary: "stop calls at once, on every replica: --reason TEXT [--scope campaign=ID] [--cut-streams] [--drill]", define: stopCommand},
 		{name: "resume", summary: "lift emergency stops: all of them, or the one that is named: bursar resume [id]", define: resumeCommand, args: 1},
 		{name: "migrate", summary: "bring the database's schema up to date, and exit; --recount counts the sums of leads, emails and days anew", define: migrateCommand},
