@@ -20,7 +20,7 @@ var dashboardOperation = huma.Operation{
 		"costPerEmail = total ÷ emails sent; costPerMeeting = total ÷ meetings booked; null where nothing was sent or booked. " +
 		"efficiencyScore is the mean of target ÷ actual for both, each at most 100, against efficiencyTargets. " +
 		"remainingCredits is USD, from OpenRouter's account where a key may read it, else null. " +
-		"The answer may be a minute old; recording an activity makes it new.",
+		"The answer may be a minute old; an activity, an exchange rate or a fixed cost that this replica records makes it new.",
 	Tags:                         []string{"costs"},
 	Security:                     needsToken,
 	Errors:                       economicsErrors,
@@ -87,12 +87,13 @@ func breakdown(m *accounting.MonthFigures) costBreakdown {
 // dashboardLife is how old an answer of the dashboard may be.
 const dashboardLife = time.Minute
 
-// dashboardCache keeps one answer, until it is old or an activity is recorded.
+// dashboardCache keeps one answer, until it is old or something that it shows is
+// recorded.
 type dashboardCache struct {
 	mu    sync.Mutex
 	kept  *dashboardMetrics
 	until time.Time
-	stale int // rises with each activity, so that a reading that began before one is not kept
+	stale int // rises with each drop, so that a reading that began before one is not kept
 }
 
 func (c *dashboardCache) get(now time.Time) (*dashboardMetrics, int) {
@@ -118,6 +119,15 @@ func (c *dashboardCache) drop() {
 	defer c.mu.Unlock()
 	c.kept = nil
 	c.stale++
+}
+
+// CostsChanged makes the next answer of GET /api/costs/dashboard-metrics a new
+// one. It is to be called after an activity, a rate or a fixed cost was written
+// by others than the handler, and may be at any time, by any goroutine.
+func (h *Handler) CostsChanged() {
+	if h.economics != nil {
+		h.economics.dashboard.drop()
+	}
 }
 
 // outdate drops an answer that is no longer what the database says.

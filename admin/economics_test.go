@@ -237,6 +237,9 @@ func TestTheDashboardIsKeptForAMinuteAndDroppedByAnActivity(t *testing.T) {
 	f.months = nil
 	now = now.Add(61 * time.Second)
 	require.Nil(t, ask(t, h, "GET", "/api/costs/dashboard-metrics", "", 200)["costPerEmail"], "a minute is over")
+	f.months = []accounting.MonthReport{goldenMonth()}
+	h.CostsChanged()
+	require.NotNil(t, ask(t, h, "GET", "/api/costs/dashboard-metrics", "", 200)["costPerEmail"], "somebody else has recorded something")
 }
 
 func TestAnActivityIsRecordedAsTheFoundingDocumentSendsIt(t *testing.T) {

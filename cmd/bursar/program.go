@@ -67,6 +67,7 @@ type program struct {
 
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
+	costsChanged                 func()         // tells the admin port that its dashboard is out of date
 	inFlight                     sync.WaitGroup // requests on the data port
 	handover                     handover       // from the process before, to the one after
 	dead                         deadProcesses  // whose journals we have adopted
@@ -304,7 +305,7 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	handler, err := admin.New(admin.Options{
 		Economics: economics, ProxyURL: p.proxyURL(),
-		Token:     p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
+		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
 		Usage: p.store, Exports: p.store, Decisions: p.store, Audit: p.store, Gatherer: p.registry, Version: buildVersion(), Logger: p.log,
 		Draining:        p.draining.Load,
 		Reconciliations: reconciliations{p.reconciliation.reconciler, p.store},
@@ -318,6 +319,7 @@ func (p *program) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.costsChanged = handler.CostsChanged
 	p.adminServer = admin.Server(p.cfg.Admin.Addr, p.lastAnswers(&p.handover.adminConns, handler))
 	p.adminServer.RegisterOnShutdown(handler.Close)
 	p.adminServer.ConnState = p.handover.adminConns.track

@@ -9,7 +9,7 @@ import (
 // startRates starts what reads the feed of exchange rates, if one is
 // configured.
 func (p *program) startRates() error {
-	opts := settle.RatesOptions{Store: p.store, Registerer: p.registry, Logger: p.log}
+	opts := settle.RatesOptions{Store: toldRates{p.store, p.costsChanged}, Registerer: p.registry, Logger: p.log}
 	if p.cfg.Rates.ECBURL != "" {
 		opts.Feed = settle.NewECB(p.cfg.Rates.ECBURL, &http.Client{})
 	}

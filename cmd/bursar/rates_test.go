@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,8 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"bursar/accounting"
+	"bursar/accounting/settle"
 	"bursar/config"
 )
 
@@ -59,4 +63,18 @@ func TestADashboardFollowsTheECBAndFixedCostsOfItsMonth(t *testing.T) {
 	r.data("PUT", "/api/exchange-rates", fmt.Sprintf(`{"rates":[{"day":%q,"usd_to_eur":0.5}]}`, time.Now().UTC().Format(time.DateOnly)), &change)
 	require.Equal(t, 1, change.Changed)
 	require.Equal(t, fake.Total().Mul(decimal.RequireFromString("0.5")).Add(decimal.NewFromInt(145)).String(), total().String())
+}
+
+// brokenRates is a database that may or may not have written.
+type brokenRates struct{ settle.RateStore }
+
+func (brokenRates) SaveRates(context.Context, string, []accounting.ExchangeRate, time.Time, time.Time) (accounting.RateChange, error) {
+	return accounting.RateChange{}, errors.New("the connection broke")
+}
+
+func TestARateFromTheFeedMakesTheDashboardNewEvenIfItsWritingIsInDoubt(t *testing.T) {
+	told := 0
+	_, err := toldRates{brokenRates{}, func() { told++ }}.SaveRates(t.Context(), "ecb", nil, time.Time{}, time.Time{})
+	require.Error(t, err)
+	require.Equal(t, 1, told)
 }

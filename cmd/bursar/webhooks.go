@@ -35,7 +35,7 @@ func (p *program) startWebhooks() error {
 		}
 	}
 	handler, err := webhook.New(webhook.Options{
-		Store: p.store, Secret: c.Secret.Reveal(), Mappings: mappings, MaxBytes: int64(c.MaxBytes), Registerer: p.registry, Logger: p.log})
+		Store: toldActivities{p.store, p.costsChanged}, Secret: c.Secret.Reveal(), Mappings: mappings, MaxBytes: int64(c.MaxBytes), Registerer: p.registry, Logger: p.log})
 	if err != nil {
 		return err
 	}
