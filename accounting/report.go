@@ -118,3 +118,32 @@ func AmountOf(o Optional[decimal.Decimal]) *Amount {
 	}
 	return &Amount{o.Value}
 }
+
+// DailyDimension is what daily costs are told apart by.
+type DailyDimension string
+
+// The dimensions of daily costs.
+const (
+	ByCampaign DailyDimension = "campaign"
+	ByPurpose  DailyDimension = "purpose"
+	ByPlatform DailyDimension = "platform"
+	ByModel    DailyDimension = "model"
+	ByKey      DailyDimension = "key"
+)
+
+// DailySeries is what the calls with one thing in common have cost on each of
+// some UTC days.
+type DailySeries struct {
+	Name  string      `json:"name"`           // as of [UsageGroup]; empty: calls without it
+	Rest  bool        `json:"rest,omitempty"` // the sum of all that are not listed one by one
+	Total Amount      `json:"total"`          // EUR
+	Days  []DailyCost `json:"days"`           // every day, in order
+}
+
+// DailyCost is what one UTC day has cost.
+type DailyCost struct {
+	Day     Day    `json:"day"`
+	Calls   int64  `json:"calls"`
+	CostUSD Amount `json:"cost_usd"`
+	CostEUR Amount `json:"cost_eur"` // at the rate of the day
+}

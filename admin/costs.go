@@ -195,15 +195,15 @@ var usageReportOperation = huma.Operation{
 	RejectUnknownQueryParameters: true,
 }
 
-// usageReportInput is the query of GET /api/costs/usage-report.
-type usageReportInput struct {
+// DaysInput is a window of UTC days. It is exported because huma looks into embedded structs that are.
+type DaysInput struct {
 	Days  int    `query:"days" minimum:"1" maximum:"400" doc:"Days up to today, UTC; default 30. Not together with start_date." example:"30"`
 	Start string `query:"start_date" maxLength:"40" doc:"First day, UTC." example:"2026-11-01"`
 	End   string `query:"end_date" maxLength:"40" doc:"Last day, UTC, included; default: today." example:"2026-11-22"`
 }
 
 // Resolve checks what no single parameter's schema can say.
-func (in *usageReportInput) Resolve(ctx huma.Context) []error {
+func (in *DaysInput) Resolve(ctx huma.Context) []error {
 	address := ctx.URL()
 	return checkQuery(address.RawQuery)
 }
@@ -214,7 +214,7 @@ const (
 )
 
 // days reads the window of the report.
-func (in *usageReportInput) days(now time.Time) (from, to accounting.Day, err error) {
+func (in *DaysInput) days(now time.Time) (from, to accounting.Day, err error) {
 	to = accounting.DayOf(now)
 	var wrong []fieldError
 	if in.End != "" {
@@ -254,7 +254,7 @@ func dayOrTime(field, value string) (accounting.Day, []fieldError) {
 }
 
 // usageReport answers GET /api/costs/usage-report.
-func (e *economics) usageReport(ctx context.Context, in *usageReportInput) (*answer[accounting.UsageReport], error) {
+func (e *economics) usageReport(ctx context.Context, in *DaysInput) (*answer[accounting.UsageReport], error) {
 	from, to, err := in.days(e.Now())
 	if err != nil {
 		return nil, err

@@ -50,6 +50,9 @@ type CostReports interface {
 	Months(ctx context.Context, from, to accounting.Month) ([]accounting.MonthReport, error)
 	// UsageReport sums the calls of the days from from to to, both included.
 	UsageReport(ctx context.Context, from, to accounting.Day) (accounting.UsageReport, error)
+	// DailyCosts are the costs of those days by a dimension: the limit dearest
+	// values, or of names the dearest, and the rest as one series at the end.
+	DailyCosts(ctx context.Context, from, to accounting.Day, by accounting.DailyDimension, names []string, limit int) ([]accounting.DailySeries, error)
 }
 
 // Activities records what happened in campaigns. It is called concurrently and
@@ -107,6 +110,7 @@ func (e *economics) routes(api huma.API) {
 	huma.Register(api, reverseOperation, operation(e.reverseActivity))
 	huma.Register(api, usageReportOperation, operation(e.usageReport))
 	huma.Register(api, trendsOperation, operation(e.trends))
+	huma.Register(api, dailyCostsOperation, operation(e.dailyCosts))
 	huma.Register(api, forecastOperation, operation(e.forecast))
 	huma.Register(api, kpisOperation, operation(e.kpis))
 	e.campaignRoutes(api)

@@ -21,6 +21,7 @@ import (
 // fakeEconomics answers with what it was given and remembers what it was asked.
 type fakeEconomics struct {
 	months    []accounting.MonthReport
+	daily     []accounting.DailySeries
 	report    accounting.UsageReport
 	campaigns []accounting.CampaignSums
 	emails    accounting.EmailsByCampaign
@@ -62,6 +63,11 @@ func (f *fakeEconomics) UsageReport(_ context.Context, from, to accounting.Day) 
 	r := f.report
 	r.From, r.To = from, to
 	return r, nil
+}
+
+func (f *fakeEconomics) DailyCosts(_ context.Context, from, to accounting.Day, by accounting.DailyDimension, names []string, limit int) ([]accounting.DailySeries, error) {
+	f.ask("daily %s %s by %s of %v limit %d", from, to, by, names, limit)
+	return f.daily, nil
 }
 
 func (f *fakeEconomics) Campaigns(_ context.Context, from, to, wasteBefore accounting.Day, id *string, limit int) ([]accounting.CampaignSums, error) {

@@ -81,6 +81,7 @@ type monthForecast struct {
 	Weekdays    []accounting.WeekdayCost `json:"weekdays" nullable:"false" doc:"Of the latest eight weeks."`
 
 	AICostPerEmail *accounting.Amount          `json:"ai_cost_per_email" doc:"EUR; null: nothing was sent, or nothing was spent."`
+	CostPerEmail   *accounting.Amount          `json:"cost_per_email_at_month_end" doc:"expected ÷ (emails sent + the latest week's daily mean × days left), EUR; null: there is no forecast, or nothing is sent."`
 	Budgets        []accounting.BudgetForecast `json:"budgets" nullable:"false" doc:"When they run out; of a divided budget the five values that have used the most."`
 	Accuracy       forecastAccuracy            `json:"accuracy"`
 }
@@ -99,6 +100,10 @@ func (e *economics) forecast(ctx context.Context, _ *noInput) (*answer[monthFore
 	now := e.Now().UTC()
 	today, month := accounting.DayOf(now), accounting.MonthOf(now)
 	end, err := e.monthEnd(reading, now)
+	if err != nil {
+		return nil, err
+	}
+	recent, err := e.emails(reading, today.Add(-accounting.EmailPaceDays), today.Add(-1))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func (e *economics) forecast(ctx context.Context, _ *noInput) (*answer[monthFore
 		Expected: accounting.AmountOf(m.Expected), ExpectedAI: accounting.AmountOf(m.AI()),
 		Interval80: m.Bounds80.Pointer(), Interval95: m.Bounds95.Pointer(),
 		Days: m.Rest.Days, Weekdays: history.WeekdayPattern(),
-		AICostPerEmail: accounting.AmountOf(perEmail), Budgets: budgets,
+		AICostPerEmail: accounting.AmountOf(perEmail), CostPerEmail: accounting.AmountOf(m.CostPerEmailAtMonthEnd(end.sent, recent, now)), Budgets: budgets,
 		Accuracy: forecastAccuracy{
 			Forecasts: record.Months, Mean: accounting.AmountOf(record.Accuracy),
 			In80: accounting.AmountOf(record.In80), In95: accounting.AmountOf(record.In95),
@@ -134,6 +139,7 @@ func (e *economics) forecast(ctx context.Context, _ *noInput) (*answer[monthFore
 type monthEnd struct {
 	history  accounting.CostHistory
 	usdToEUR decimal.Decimal // of the month so far
+	sent     int64           // emails of the month so far
 	forecast accounting.MonthForecast
 }
 
@@ -149,7 +155,7 @@ func (e *economics) monthEnd(ctx context.Context, now time.Time) (*monthEnd, err
 		return nil, err
 	}
 	history := histories[0].Value
-	return &monthEnd{history, months[0].USDToEUR, accounting.ForecastMonth(history, months[0].VariableEUR(), months[0].FixedEUR(), now)}, nil
+	return &monthEnd{history, months[0].USDToEUR, months[0].EmailsSent, accounting.ForecastMonth(history, months[0].VariableEUR(), months[0].FixedEUR(), now)}, nil
 }
 
 func (e *economics) histories(ctx context.Context, currency accounting.Currency, now time.Time, scopes []accounting.Scope) ([]accounting.Optional[accounting.CostHistory], error) {
@@ -164,15 +170,9 @@ const emailDays = 7
 // aiCostPerEmail is what an email costs at present, EUR.
 func (e *economics) aiCostPerEmail(ctx context.Context, h *accounting.CostHistory) (accounting.Optional[decimal.Decimal], error) {
 	today := h.Present()
-	byCampaign, err := e.Store.EmailsByCampaign(ctx, today.Add(-emailDays), today)
+	emails, err := e.emails(ctx, today.Add(-emailDays), today)
 	if err != nil {
 		return accounting.Optional[decimal.Decimal]{}, err
-	}
-	var emails int64
-	for _, platforms := range byCampaign {
-		for _, n := range platforms {
-			emails += n
-		}
 	}
 	cost := h.Today
 	for _, d := range h.Days[max(0, len(h.Days)-emailDays):] {
@@ -182,6 +182,17 @@ func (e *economics) aiCostPerEmail(ctx context.Context, h *accounting.CostHistor
 		return accounting.Optional[decimal.Decimal]{}, nil
 	}
 	return accounting.Per(cost, emails), nil
+}
+
+// emails counts those sent on the days from from to to, both included.
+func (e *economics) emails(ctx context.Context, from, to accounting.Day) (sent int64, err error) {
+	byCampaign, err := e.Store.EmailsByCampaign(ctx, from, to)
+	for _, platforms := range byCampaign {
+		for _, n := range platforms {
+			sent += n
+		}
+	}
+	return sent, err
 }
 
 // budgetForecasts says when each budget runs out.
