@@ -11,14 +11,21 @@
 
   const pointOf = (event) => (event.target instanceof Element ? event.target.closest(".chart .point") : null);
 
+  // The focused point by the id of its figure and its place in it: a figure that
+  // is replaced by a newer one of the same id gets the focus back.
+  let focused = null;
+
   const gone = new MutationObserver(() => {
     if (shown && !shown.isConnected) hide();
+    if (!focused || focused.point.isConnected) return;
+    const again = document.getElementById(focused.figure)?.querySelectorAll(".point")[focused.index];
+    focused = null;
+    if (again && document.activeElement === document.body) again.focus({ preventScroll: true });
   });
 
   function hide() {
     clearTimeout(leaving);
     shown = null;
-    gone.disconnect();
     if (tip) tip.hidden = true;
   }
 
@@ -44,7 +51,6 @@
     if (shown !== point) {
       tip.replaceChildren(...point.dataset.tip.split("\n").map(line));
       shown = point;
-      gone.observe(document.body, { childList: true, subtree: true });
     }
     tip.hidden = false;
     place(point.getBoundingClientRect());
@@ -84,8 +90,7 @@
   function left() {
     clearTimeout(leaving);
     leaving = setTimeout(() => {
-      const focused = document.activeElement?.closest(".chart .point");
-      if (focused && shown) show(focused);
+      if (focused && shown && focused.point.isConnected) show(focused.point);
       else hide();
     }, 250);
   }
@@ -100,13 +105,21 @@
   document.addEventListener("focusin", (event) => {
     const point = pointOf(event);
     if (!point) return;
+    const figure = point.closest(".chart");
+    focused = { point, figure: figure.id, index: [...figure.querySelectorAll(".point")].indexOf(point) };
     // The point that was left last is where the tabulator comes back to.
-    for (const other of point.closest(".chart").querySelectorAll('.point[tabindex="0"]')) other.setAttribute("tabindex", "-1");
+    for (const other of figure.querySelectorAll('.point[tabindex="0"]')) other.setAttribute("tabindex", "-1");
     point.setAttribute("tabindex", "0");
     show(point);
   });
   document.addEventListener("focusout", (event) => {
-    if (pointOf(event)) hide();
+    const point = pointOf(event);
+    if (!point) return;
+    hide();
+    // Some browsers say this of an element that is being removed, too.
+    setTimeout(() => {
+      if (focused?.point === point && point.isConnected) focused = null;
+    });
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return hide();
@@ -114,5 +127,6 @@
     if (!point || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (move(point, event.key)) event.preventDefault();
   });
+  gone.observe(document.documentElement, { childList: true, subtree: true });
   document.addEventListener("scroll", () => shown && place(shown.getBoundingClientRect()), { capture: true, passive: true });
 })();

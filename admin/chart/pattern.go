@@ -15,8 +15,8 @@ var textures = [...]string{
 	"M-2 2L2 -2M0 8L8 0M6 10L10 6M-2 6L2 10M0 0L8 8M6 -2L10 2",
 }
 
-// patterns defines the fields of the first n series: the colour of a class with
-// its texture on it.
+// patterns defines the fields of the first n colours: the colour of a class
+// with its texture on it.
 func (f *Frame) patterns(m *markup, n int) {
 	m.start("defs")
 	for i := range min(n, len(textures)) {

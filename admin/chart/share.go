@@ -56,7 +56,7 @@ func (c Share) HTML() template.HTML {
 		}
 		keys[i] = key{class: colour(i), pattern: i%len(textures) + 1, name: p.Name, value: text}
 		if !drawable {
-			keys[i].pattern = 0
+			keys[i].pattern, keys[i].class = 0, "solid "+colour(i)
 		}
 		rows[i] = []string{p.Name, c.bare(amountOf(p.Value)), cmp.Or(shares[i], "unknown")}
 	}

@@ -50,7 +50,7 @@ func (c StackedBars) HTML() template.HTML {
 	c.legend(m, c.keys(series))
 	p := &plot{markup: m, frame: &c.Frame, scale: newScale(most), categories: c.Categories}
 	p.begin()
-	c.patterns(m, len(series))
+	c.patterns(m, series[len(series)-1].place+1)
 	for i, total := range totals {
 		c.column(p, i, total, series)
 	}
