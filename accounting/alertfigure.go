@@ -80,9 +80,9 @@ var figureList = []figureInfo{
 	{FigureConversion, "conversion rate", FigureShare, true, "", "meetings ÷ emails sent of the month", campaignLike},
 	{FigureROIPercent, "AI ROI", FigurePercent, true, "", "100 × value ÷ AI cost of the month", []ruleDimension{ofAll, ofCampaign, ofEachCampaign}},
 	{FigureForecastTotal, "month's expected total", FigureEUR, false, "", "fixed costs and AI, expected at the month's end", []ruleDimension{ofAll}},
-	{FigureCallsToday, "number of today's calls", FigureCount, false, "", "calls of the UTC day", everywhere},
-	{FigureSpendToday, "today's AI cost", FigureEUR, false, "", "OpenRouter's charge of the UTC day", everywhere},
-	{FigureErrorRateToday, "error rate of today's calls", FigureShare, false, "", "failed ÷ all calls of the UTC day, from 30 calls on", everywhere},
+	{FigureCallsToday, "number of calls today", FigureCount, false, "", "calls of the UTC day", everywhere},
+	{FigureSpendToday, "AI cost of today", FigureEUR, false, "", "OpenRouter's charge of the UTC day", everywhere},
+	{FigureErrorRateToday, "error rate of today", FigureShare, false, "", "failed ÷ all calls of the UTC day, from 30 calls on", everywhere},
 }
 
 // AlertFigures lists the figures in the order in which help and docs show them.

@@ -208,6 +208,34 @@ func TestAHugeMessageFitsEveryChat(t *testing.T) {
 	assert.LessOrEqual(t, len(body), 28<<10)
 }
 
+func TestALongTextWithoutFieldsHasTheirRoomInAChat(t *testing.T) {
+	units := func(v any) int { return len(utf16.Encode([]rune(v.(string)))) }
+	m := huge()
+	m.Fields = nil
+	clean := m.cleaned()
+	var sent map[string]any
+
+	body, err := renderTelegram("1", 0)(clean)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(body, &sent))
+	assert.LessOrEqual(t, units(sent["text"]), 4096)
+	assert.Greater(t, units(sent["text"]), 3500)
+
+	body, err = renderDiscord(clean)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(body, &sent))
+	e := sent["embeds"].([]any)[0].(map[string]any)
+	assert.LessOrEqual(t, units(e["description"]), 4096)
+	assert.Greater(t, units(e["description"]), 3500)
+
+	for _, render := range []func(*Message) ([]byte, error){renderSlack, renderTeams} {
+		body, err := render(clean)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, len(body), 28<<10)
+		assert.Greater(t, len(body), 5000)
+	}
+}
+
 func TestWhatAServiceAnswersSaysWhetherToTryAgainAndWhen(t *testing.T) {
 	for name, tt := range map[string]struct {
 		url        string

@@ -36,7 +36,7 @@ type discordMentions struct {
 	Parse []string `json:"parse"`
 }
 
-// Discord's bounds count after escaping: an embed has 6000 in all.
+// Discord's bounds count after escaping: an embed has 6000 in all, its text 4096.
 const (
 	maxEmbedTitle = 250
 	maxEmbedText  = 1700
@@ -58,7 +58,7 @@ func renderDiscord(m *Message) ([]byte, error) {
 	}
 	e := discordEmbed{
 		Title:       clip(discordEscape.Replace(m.headline()), maxEmbedTitle),
-		Description: clip(discordEscape.Replace(m.Text), maxEmbedText),
+		Description: clip(discordEscape.Replace(m.Text), maxEmbedText+m.spare()*roomOfField),
 		URL:         m.Link,
 		Color:       colour,
 		Timestamp:   m.At.UTC().Format(time.RFC3339),

@@ -46,13 +46,15 @@ type Field struct {
 }
 
 // Bounds of what is shown in a chat, in UTF-16 units. Together, with a headline's
-// prefix and a link, they stay below the 4096 of a Telegram message.
+// prefix and a link, they stay below the 4096 of a Telegram message. Fields that
+// a message does not have leave their room to its text.
 const (
 	maxTitle      = 200
 	maxChatText   = 1300
 	maxChatFields = 10
 	maxFieldName  = 50
 	maxFieldValue = 150
+	roomOfField   = 190
 	maxLink       = 500
 	maxID         = 200
 )
@@ -99,13 +101,16 @@ func (m *Message) cleaned() *Message {
 // brief is the message as far as a chat can show it.
 func (m *Message) brief() *Message {
 	b := *m
-	b.Title, b.Text = clip(m.Title, maxTitle), clip(m.Text, maxChatText)
 	b.Fields = make([]Field, min(len(m.Fields), maxChatFields))
+	b.Title, b.Text = clip(m.Title, maxTitle), clip(m.Text, maxChatText+b.spare()*roomOfField)
 	for i := range b.Fields {
 		b.Fields[i] = Field{Name: clip(m.Fields[i].Name, maxFieldName), Value: clip(m.Fields[i].Value, maxFieldValue)}
 	}
 	return &b
 }
+
+// spare is how many fields the message could have in a chat and does not.
+func (m *Message) spare() int { return maxChatFields - min(len(m.Fields), maxChatFields) }
 
 // headline is the title with the words in front of it that a colour would say.
 func (m *Message) headline() string {
