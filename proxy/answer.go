@@ -19,10 +19,9 @@ const (
 	experimentHeader = "X-Bursar-Experiment" // <experiment>/<arm> that the call's lead is in
 )
 
-// modifyResponse puts the meter on the answer. Nothing of it is changed but
-// the headers that are ours.
-func modifyResponse(response *http.Response) error {
-	c := callOf(response.Request)
+// receive puts the meter on the answer. Nothing of it is changed but the
+// headers that are ours.
+func (c *call) receive(response *http.Response) {
 	c.header = response.Header
 	c.event.HTTPStatus = response.StatusCode
 	if id := response.Header.Get(generationHeader); id != "" && !c.class.Lookup {
@@ -43,13 +42,12 @@ func modifyResponse(response *http.Response) error {
 	c.answered()
 	c.writer.own(response.Header)
 	if response.StatusCode == http.StatusSwitchingProtocols {
-		return nil
+		return
 	}
 	if c.recorded || c.class.JobID != "" {
 		c.meter = openrouter.NewMeter(response.Header)
 	}
 	response.Body = &answer{upstream: response.Body, call: c, meter: c.meter}
-	return nil
 }
 
 // answer is the body of a response on its way to the client. Its Close ends

@@ -57,9 +57,9 @@ func (h *Handler) authorize(r *http.Request, _ *call) (key string, ok bool) {
 // injected key in place of whatever the client sent, or the client's own
 // without our token.
 func (h *Handler) setCredentials(header http.Header) {
-	if h.opts.APIKey != "" {
+	if h.authorization != nil {
 		delete(header, "X-Api-Key")
-		header["Authorization"] = []string{"Bearer " + h.opts.APIKey}
+		header["Authorization"] = h.authorization
 		return
 	}
 	if h.tokens.has(bearerOf(header)) {

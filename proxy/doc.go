@@ -1,10 +1,10 @@
 // Package proxy is the data plane: a request in, bytes out, and the events of
 // one call for the accounting.
 //
-//	client ──► Handler ──► httputil.ReverseProxy ──► Transport ──► OpenRouter
-//	             │               │
-//	           tags,           answer: meters the body as it passes,
-//	           credentials     records identified and closed
+//	client ──► Handler ──► exchange ──► Transport ──► OpenRouter
+//	             │            │
+//	           tags,        answer: meters the body as it passes,
+//	           credentials  records identified and closed
 //
 // What passes is not changed: the raw path and query, header values and their
 // number, bodies, trailers, 1xx answers. The few exceptions are listed in

@@ -89,14 +89,16 @@ type Options struct {
 
 // Handler is the proxy. It serves every path and method.
 type Handler struct {
-	opts     Options
-	target   target
-	tokens   tokenSet
-	purposes map[string]bool
-	reverse  httputil.ReverseProxy
-	metrics  *metrics
-	calls    openCalls
-	memory   *semaphore.Weighted // for the bodies that the guard asks about
+	opts          Options
+	target        target
+	tokens        tokenSet
+	purposes      map[string]bool
+	upgrades      httputil.ReverseProxy // of the calls that become a WebSocket
+	transport     timedTransport
+	authorization []string // of the injected key; empty: none is
+	metrics       *metrics
+	calls         openCalls
+	memory        *semaphore.Weighted // for the bodies that the guard asks about
 }
 
 // New returns a Handler. It starts nothing.
@@ -115,18 +117,19 @@ func New(opts Options) (*Handler, error) {
 	for _, purpose := range opts.Purposes {
 		h.purposes[purpose] = true
 	}
-	h.reverse = httputil.ReverseProxy{
+	if opts.APIKey != "" {
+		h.authorization = []string{"Bearer " + opts.APIKey}
+	}
+	h.transport = timedTransport{opts.Transport}
+	h.upgrades = httputil.ReverseProxy{
 		Rewrite:   h.rewrite,
-		Transport: timedTransport{opts.Transport},
-		// Streams, and answers of unknown length, are flushed at once whatever
-		// stands here. OpenRouter's JSON is one of the latter: it trickles white
-		// space while a model thinks. The rest waits this long for its end, and
-		// so goes out in one write instead of two.
-		FlushInterval:  time.Millisecond,
-		BufferPool:     newBufferPool(),
-		ModifyResponse: modifyResponse,
-		ErrorHandler:   h.upstreamFailed,
-		ErrorLog:       log.New(debugWriter{opts.Logger}, "", 0),
+		Transport: h.transport,
+		ModifyResponse: func(response *http.Response) error {
+			callOf(response.Request).receive(response)
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) { h.upstreamFailed(callOf(r), err) },
+		ErrorLog:     log.New(debugWriter{opts.Logger}, "", 0),
 	}
 	return h, nil
 }
@@ -241,7 +244,7 @@ func (h *Handler) forward(c *call, r *http.Request) {
 	if c.class.Billable && (!c.reserve(client, r) || !c.open()) {
 		return
 	}
-	h.reverse.ServeHTTP(&c.writer, r)
+	h.exchange(c, r)
 }
 
 // debugWriter takes ReverseProxy's remarks (a client left, an upstream broke

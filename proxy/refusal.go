@@ -60,8 +60,7 @@ func (r refusal) envelope(anthropic bool) any {
 
 // upstreamFailed answers a call that got no answer. It runs before any byte
 // went to the client.
-func (h *Handler) upstreamFailed(_ http.ResponseWriter, r *http.Request, err error) {
-	c := callOf(r)
+func (h *Handler) upstreamFailed(c *call, err error) {
 	if c.writer.wrote {
 		return // an upgrade that failed half-way: there is nobody left to tell
 	}

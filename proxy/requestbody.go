@@ -60,7 +60,6 @@ func (c *call) prepareBody(r *http.Request) {
 	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
 		if head, complete := b.gather(int(r.ContentLength)); complete {
 			c.gathered = head
-			r.Body = io.NopCloser(bytes.NewReader(head))
 			// The transport may send the call again only where it has not
 			// written a byte of it; with an idempotency key it would also
 			// after it had, and OpenRouter would bill twice.

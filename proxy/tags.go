@@ -61,7 +61,7 @@ func (h *Handler) readTags(header http.Header, path string) (tags accounting.Tag
 		}
 	}
 	for name, values := range header {
-		if name[0] == metaPrefix[0] && strings.HasPrefix(name, metaPrefix) && len(name) > len(metaPrefix) {
+		if isMeta(name) && len(name) > len(metaPrefix) {
 			r.meta(strings.ToLower(name[len(metaPrefix):]), values[0])
 		}
 	}
@@ -155,13 +155,15 @@ func (r *tagReader) field(name string) *string {
 	return nil
 }
 
+func isMeta(header string) bool { return strings.HasPrefix(header, metaPrefix) }
+
 // removeTags takes the tags out of what goes upstream.
 func removeTags(header http.Header) {
 	for _, tag := range tagHeaders {
 		delete(header, tag.header)
 	}
 	for name := range header {
-		if name[0] == metaPrefix[0] && strings.HasPrefix(name, metaPrefix) {
+		if isMeta(name) {
 			delete(header, name)
 		}
 	}

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -56,29 +54,13 @@ func pathOf(requestURI string) string {
 // the client sent goes on; we add none of our own.
 var forwardedHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// rewrite makes the upstream request.
+// rewrite makes the request that asks the upstream for a WebSocket.
 func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	c := callOf(pr.In)
 	out := pr.Out
 	out.URL = h.target.url(c.requestURI, pr.In.URL)
 	out.Host = h.target.host
-	if c.gathered != nil {
-		// Out of ReverseProxy's wrapping, so that the transport sees a body in
-		// memory and sends it with the headers, in one write.
-		out.Body = io.NopCloser(bytes.NewReader(c.gathered))
-	}
-	if out.Body == nil && isIdempotent(pr.In.Header) {
-		// The transport may send a request again that has no body and such a
-		// key, and OpenRouter would bill twice. It does not if there might be
-		// one.
-		out.Body = io.NopCloser(io.LimitReader(nil, 0))
-	}
-	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
-		// An offer of h2c that many clients make; refusing it is silence. The
-		// transport could not send it to an upstream that speaks HTTP/2.
-		delete(out.Header, "Upgrade")
-		delete(out.Header, "Connection")
-	}
+	setBody(c, out, pr.In.Header)
 	delete(out.Header, "Http2-Settings")
 	out.Trailer = pr.In.Trailer // filled while the body is read, so the same map
 	for _, name := range forwardedHeaders {
@@ -88,9 +70,22 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	}
 	removeTags(out.Header)
 	h.setCredentials(out.Header)
-	out.Header.Add("Via", strconv.Itoa(pr.In.ProtoMajor)+"."+strconv.Itoa(pr.In.ProtoMinor)+" "+pseudonym)
+	addVia(out.Header, pr.In)
 	c.sent = false
 }
+
+// addVia adds us to those whom the request has passed.
+func addVia(header http.Header, in *http.Request) {
+	before, ok := header["Via"]
+	if !ok && in.ProtoMajor == 1 && in.ProtoMinor == 1 {
+		header["Via"] = viaHTTP11
+		return
+	}
+	header["Via"] = append(before[:len(before):len(before)], strconv.Itoa(in.ProtoMajor)+"."+strconv.Itoa(in.ProtoMinor)+" "+pseudonym)
+}
+
+// viaHTTP11 is shared by all requests: nobody adds to it.
+var viaHTTP11 = []string{"1.1 " + pseudonym}
 
 // isIdempotent reports whether the client says that its request may be sent
 // again. OpenRouter does not promise so.

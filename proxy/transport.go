@@ -103,20 +103,8 @@ func neverSent(err error) bool {
 	return errors.As(err, &name) || errors.As(err, &certificate) || errors.As(err, &record)
 }
 
-// bufferPool serves ReverseProxy's copy loop, which would otherwise allocate
-// 32 kB for each answer.
-type bufferPool struct{ pool sync.Pool }
-
 // copyBuffer is held by every open stream, whose events have a few hundred
 // bytes: at 32 kB a thousand streams would hold 24 MB more for nothing.
 const copyBuffer = 8 << 10
 
-func newBufferPool() *bufferPool {
-	return &bufferPool{sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
-}
-
-// Get returns a buffer.
-func (p *bufferPool) Get() []byte { return p.pool.Get().(*[copyBuffer]byte)[:] }
-
-// Put takes it back.
-func (p *bufferPool) Put(b []byte) { p.pool.Put((*[copyBuffer]byte)(b)) }
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -16,11 +17,14 @@ type responseWriter struct {
 
 	// What each chunk of a stream needs stands together, so that it is fetched
 	// together: with many streams it has left the cache since the last one.
-	mu       sync.Mutex // ReverseProxy's delayed flush comes from a goroutine of its own
+	mu       sync.Mutex // a delayed flush comes from a goroutine of its own
 	flush    interface{ FlushError() error }
 	now      func() time.Time
 	stall    time.Duration
 	deadline time.Time // of the last write; zero: none was set
+	atOnce   bool      // every write of the answer is flushed
+	pending  bool      // something waits for lag to flush it
+	lag      *time.Timer
 
 	control  *http.ResponseController
 	call     *call
@@ -75,6 +79,10 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func (w *responseWriter) FlushError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.flushNow()
+}
+
+func (w *responseWriter) flushNow() error {
 	if w.flush == nil {
 		return w.control.Flush() // which looks behind what wraps the server's own writer
 	}
@@ -104,6 +112,57 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	defer w.mu.Unlock()
 	w.extendDeadline()
 	return w.ResponseWriter.Write(p)
+}
+
+// beginRelay prepares for the answer's body: its headers, which were written
+// before, go out without it if it does not come at once.
+func (w *responseWriter) beginRelay(atOnce bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wait := flushLag
+	if atOnce {
+		wait = 0
+	}
+	w.atOnce, w.pending = atOnce, true
+	w.lag = time.AfterFunc(wait, w.flushLate)
+}
+
+// relay sends the next bytes of the answer.
+func (w *responseWriter) relay(p []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.extendDeadline()
+	n, err := w.ResponseWriter.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	switch {
+	case w.atOnce:
+		w.pending = false
+		_ = w.flushNow() // the next write tells
+	case !w.pending:
+		w.pending = true
+		w.lag.Reset(flushLag)
+	}
+	return err
+}
+
+func (w *responseWriter) flushLate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pending {
+		w.pending = false
+		_ = w.flushNow()
+	}
+}
+
+// endRelay leaves what waits to the server, which sends it with the answer's
+// end.
+func (w *responseWriter) endRelay() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pending = false
+	w.lag.Stop()
 }
 
 // extendDeadline moves the deadline when a quarter of it is used up, not on

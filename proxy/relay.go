@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// flushLag is how long the bytes of an answer of known length may wait for its
+// end, so that a short one goes out in one write. Everything else is flushed at
+// every read: events, and answers of unknown length, which OpenRouter's JSON is
+// (it trickles white space while a model thinks).
+const flushLag = time.Millisecond
+
+// relay sends the answer on to the client. It panics with
+// [http.ErrAbortHandler], which cuts the client's connection, if the answer
+// breaks off: what came of it must not look whole.
+func (c *call) relay(response *http.Response, r *http.Request) {
+	header := c.writer.Header()
+	addHeader(header, response.Header)
+	announced := len(response.Trailer)
+	if announced > 0 {
+		names := make([]string, 0, announced)
+		for name := range response.Trailer {
+			names = append(names, name)
+		}
+		header.Add("Trailer", strings.Join(names, ", "))
+	}
+	c.writer.WriteHeader(response.StatusCode)
+	err := c.copyBody(response)
+	_ = response.Body.Close() // which fills in the trailers
+	if err != nil {
+		c.handler.opts.Logger.Debug().Err(err).Msg("an answer did not reach its client whole")
+		if r.Context().Value(http.ServerContextKey) != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return // not under a server, which alone would expect that
+	}
+	if len(response.Trailer) > 0 {
+		// Before the end is known to the server, which would otherwise give a
+		// short answer a length in place of trailers.
+		_ = c.writer.FlushError()
+	}
+	if len(response.Trailer) == announced {
+		addHeader(header, response.Trailer)
+		return
+	}
+	for name, values := range response.Trailer {
+		header[http.TrailerPrefix+name] = values
+	}
+}
+
+// copyBody copies until the end, and returns what kept it from coming there.
+func (c *call) copyBody(response *http.Response) error {
+	w := &c.writer
+	w.beginRelay(isFlushedAtOnce(response))
+	defer w.endRelay()
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := response.Body.Read(buf[:])
+		if n > 0 {
+			if err := w.relay(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+func isFlushedAtOnce(response *http.Response) bool {
+	if response.ContentLength < 0 {
+		return true
+	}
+	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}
