@@ -19,11 +19,11 @@ type budgetDeltas struct {
 type periodDelta struct{ settled, reserved, estimated decimal.Decimal }
 
 func (d periodDelta) plus(o periodDelta) periodDelta {
-	return periodDelta{d.settled.Add(o.settled), d.reserved.Add(o.reserved), d.estimated.Add(o.estimated)}
+	return periodDelta{plus(d.settled, 1, o.settled), plus(d.reserved, 1, o.reserved), plus(d.estimated, 1, o.estimated)}
 }
 
 func (d periodDelta) minus(o periodDelta) periodDelta {
-	return periodDelta{d.settled.Sub(o.settled), d.reserved.Sub(o.reserved), d.estimated.Sub(o.estimated)}
+	return periodDelta{plus(d.settled, -1, o.settled), plus(d.reserved, -1, o.reserved), plus(d.estimated, -1, o.estimated)}
 }
 
 func (d periodDelta) isZero() bool {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
@@ -92,10 +93,10 @@ func appendShares(b []byte, shares []accounting.BudgetShare) []byte {
 		b = s.PeriodStart.UTC().AppendFormat(b, time.RFC3339Nano)
 		b = appendString(append(b, `","verdict":`...), string(s.Verdict))
 		b = appendString(append(b, `,"reason":`...), string(s.Reason))
-		b = append(append(b, `,"limit":`...), s.Limit.String()...)
-		b = append(append(b, `,"settled":`...), s.Settled.String()...)
-		b = append(append(b, `,"reserved":`...), s.Reserved.String()...)
-		b = append(append(b, `,"charge":`...), s.Charge.String()...)
+		b = appendAmount(append(b, `,"limit":`...), s.Limit)
+		b = appendAmount(append(b, `,"settled":`...), s.Settled)
+		b = appendAmount(append(b, `,"reserved":`...), s.Reserved)
+		b = appendAmount(append(b, `,"charge":`...), s.Charge)
 		b = append(b, '}')
 	}
 	return append(b, ']')
@@ -103,9 +104,52 @@ func appendShares(b []byte, shares []accounting.BudgetShare) []byte {
 
 // appendString writes s as JSON that PostgreSQL takes.
 func appendString(b []byte, s string) []byte {
+	if isPlain(s) {
+		return append(append(append(b, '"'), s...), '"')
+	}
 	quoted, _ := json.Marshal(string(clean(s))) // strings cannot fail
 	return append(b, quoted...)
 }
+
+// isPlain reports whether s stands for itself in JSON.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
+}
+
+// appendAmount writes d as its String does, which makes objects for it.
+func appendAmount(b []byte, d decimal.Decimal) []byte {
+	places := -int(d.Exponent())
+	if places < 0 || places > maxPlainPlaces || d.NumDigits() > maxPlainPlaces {
+		return append(b, d.String()...)
+	}
+	coefficient := d.CoefficientInt64()
+	if coefficient < 0 {
+		b, coefficient = append(b, '-'), -coefficient
+	}
+	for places > 0 && coefficient%10 == 0 {
+		coefficient, places = coefficient/10, places-1
+	}
+	var scratch [2*maxPlainPlaces + 2]byte
+	end := len(scratch)
+	for i := 0; i <= places || coefficient > 0; i++ {
+		if i == places && places > 0 {
+			end--
+			scratch[end] = '.'
+		}
+		end--
+		scratch[end] = byte('0' + coefficient%10)
+		coefficient /= 10
+	}
+	return append(b, scratch[end:]...)
+}
+
+// maxPlainPlaces is how many digits every int64 holds.
+const maxPlainPlaces = 18
 
 func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event) error {
 	rows := make([]*decisionRow, len(events))

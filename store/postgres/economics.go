@@ -38,11 +38,12 @@ type economics struct {
 
 // postEconomics brings everything that is summed of calls, but hours and
 // months, up to what steps say. The rows themselves are written already.
-func postEconomics(ctx context.Context, tx pgx.Tx, steps []step) error {
+func postEconomics(ctx context.Context, tx pgx.Tx, steps []step, groups map[groupKey]*group) error {
 	e, err := lockEconomics(ctx, tx, steps)
 	if err != nil {
 		return err
 	}
+	e.tally(groups)
 	for _, s := range steps {
 		s.rows(e.add)
 		if err := e.moveDraft(s, func(k emailKey, id requestID) (draft, error) { return e.draftBefore(ctx, tx, k, id) }); err != nil {
@@ -103,7 +104,18 @@ func lockEconomics(ctx context.Context, tx pgx.Tx, steps []step) (*economics, er
 	return e, err
 }
 
-// add adds a row to every sum that follows from it alone.
+// tally adds what calls add to their days.
+func (e *economics) tally(groups map[groupKey]*group) {
+	for k, g := range groups {
+		sums := g.sums()
+		for _, key := range k.usageDayKeys() {
+			e.days[key] = e.days[key].plus(1, sums)
+		}
+		e.finishes[k.finishKey()] += sums.calls
+	}
+}
+
+// add adds a row to every other sum that follows from it alone.
 func (e *economics) add(sign int64, r *row) {
 	if r.leadID != "" {
 		e.leads.now[leadKeyOf(r)].add(sign, r)
@@ -117,11 +129,6 @@ func (e *economics) add(sign int64, r *row) {
 		key := placeKey{r.day(), string(r.campaignID), string(r.platform), kind}
 		e.waste[key] = e.waste[key].plus(sign, *r.cost)
 	}
-	day := usageDayOf(r)
-	for _, key := range usageDayKeysOf(r) {
-		e.days[key] = e.days[key].plus(sign, day)
-	}
-	e.finishes[finishKey{r.day(), string(r.model), string(r.finishReason)}] += sign
 	if r.sequenceID != "" {
 		key := sequenceKey{string(r.sequenceID), string(r.campaignID)}
 		e.sequences[key] = e.sequences[key].plus(sign, r)

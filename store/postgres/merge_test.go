@@ -128,6 +128,8 @@ func TestDeltasOfAnyStepsAddUpToTheRows(t *testing.T) {
 			}
 			final.move(nil, r)
 		}
+		moved.tally()
+		final.tally()
 		require.Equal(t, final.changedHours(), moved.changedHours())
 		for k, f := range final.hours {
 			require.True(t, f.plus(-1, moved.hours[k]).isZero(), "%v: %v, want %v", k, moved.hours[k], f)
@@ -144,7 +146,9 @@ func TestBYOKUpstreamCostCountsOnlyWhereItIsAdditive(t *testing.T) {
 	e.Usage.UpstreamCost = accounting.ParseCost("0.5")
 	for _, byok := range []accounting.Optional[bool]{{}, accounting.Some(false), accounting.Some(true)} {
 		e.Usage.IsBYOK = byok
-		f := figuresOf(received(t, e, requestID(e.ID)).row)
+		var g group
+		g.add(1, received(t, e, requestID(e.ID)).row)
+		f := g.sums()
 		require.Equal(t, "0.01", f.cost.String())
 		want := "0"
 		if byok.Value {
@@ -158,5 +162,8 @@ func TestAnHourBelongsToItsUTCMonth(t *testing.T) {
 	zone := time.FixedZone("east", 9*3600+1800)
 	r := &row{createdAt: time.Date(2027, 1, 1, 9, 15, 0, 0, zone), model: "m"} // 23:45 the day before
 	require.Equal(t, monthKey{2026, 12}, monthKeyOf(r))
-	require.Equal(t, time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC).Unix(), hourKeyOf(r).hour)
+	key := groupKeyOf(r)
+	require.Equal(t, monthKey{2026, 12}, key.month())
+	require.Equal(t, time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC).Unix(), key.hourKey().hour)
+	require.Equal(t, time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), key.finishKey().day)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -15,16 +14,6 @@ import (
 type hourKey struct {
 	hour                               int64 // start, Unix seconds
 	campaign, purpose, model, platform string
-}
-
-func hourKeyOf(r *row) hourKey {
-	return hourKey{
-		hour:     r.createdAt.UTC().Truncate(time.Hour).Unix(),
-		campaign: string(r.campaignID),
-		purpose:  string(r.purpose),
-		model:    string(r.model),
-		platform: string(r.platform),
-	}
 }
 
 func compareHours(a, b hourKey) int {
@@ -54,26 +43,6 @@ type figures struct {
 	calls, failed, cancelled, unsettled          int64
 	cost, byokUpstream                           decimal.Decimal // USD
 	prompt, completion, total, cached, reasoning int64           // tokens
-}
-
-func figuresOf(r *row) figures {
-	f := figures{
-		calls:      1,
-		failed:     count(r.is(accounting.StatusFailed)),
-		cancelled:  count(r.cancelled),
-		unsettled:  count(r.is(unsettled...)),
-		cost:       amount(r.cost),
-		prompt:     number(r.promptTokens),
-		completion: number(r.completionTokens),
-		total:      number(r.totalTokens),
-		cached:     number(r.cachedTokens),
-		reasoning:  number(r.reasoningTokens),
-	}
-	// Outside BYOK the upstream figure is part of the charge already.
-	if r.isBYOK != nil && *r.isBYOK {
-		f.byokUpstream = amount(r.upstreamCost)
-	}
-	return f
 }
 
 // unsettled are the states of a call whose exact cost is still open. The queue
@@ -122,6 +91,7 @@ func (f figures) isZero() bool {
 
 // deltas are what a transaction adds to the sums.
 type deltas struct {
+	groups map[groupKey]*group // what hours and months are made of, by tally
 	hours  map[hourKey]figures
 	months map[monthKey]decimal.Decimal // USD
 	opened map[monthKey]bool            // has a new call
@@ -146,6 +116,7 @@ func newDeltas(b *book) *deltas {
 		hours:   make(map[hourKey]figures),
 		months:  make(map[monthKey]decimal.Decimal),
 		opened:  make(map[monthKey]bool),
+		groups:  make(map[groupKey]*group),
 	}
 }
 
@@ -154,22 +125,38 @@ func newDeltas(b *book) *deltas {
 func (d *deltas) move(before, after *row) {
 	var was *decimal.Decimal
 	if before != nil {
-		d.add(-1, before)
+		d.group(before).add(-1, before)
 		was = before.cost
-	} else {
-		d.opened[monthKeyOf(after)] = true
 	}
-	d.add(1, after)
+	g := d.group(after)
+	g.add(1, after)
+	g.opened = g.opened || before == nil
 	if moved := difference(after.cost, was); !moved.IsZero() {
 		d.costs = append(d.costs, costChange{id: after.id, generation: after.generationID, month: monthKeyOf(after), amount: moved})
 	}
 }
 
-func (d *deltas) add(sign int64, r *row) {
-	hour := hourKeyOf(r)
-	d.hours[hour] = d.hours[hour].plus(sign, figuresOf(r))
-	month := monthKeyOf(r)
-	d.months[month] = plus(d.months[month], sign, amount(r.cost))
+func (d *deltas) group(r *row) *group {
+	key := groupKeyOf(r)
+	g := d.groups[key]
+	if g == nil {
+		g = new(group)
+		d.groups[key] = g
+	}
+	return g
+}
+
+// tally makes hours and months of the groups. It is called once, when all rows
+// have moved.
+func (d *deltas) tally() {
+	for k, g := range d.groups {
+		f, hour, month := g.sums().figures, k.hourKey(), k.month()
+		d.hours[hour] = d.hours[hour].plus(1, f)
+		d.months[month] = plus(d.months[month], 1, f.cost)
+		if g.opened {
+			d.opened[month] = true
+		}
+	}
 }
 
 // changedHours are the keys of what is not zero, in the order in which their

@@ -201,7 +201,8 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	if err := updateRows(ctx, tx, changed); err != nil {
 		return nil, err
 	}
-	if err := postEconomics(ctx, tx, steps); err != nil {
+	d.tally()
+	if err := postEconomics(ctx, tx, steps, d.groups); err != nil {
 		return nil, err
 	}
 	return postings, s.post(ctx, tx, d)

@@ -61,36 +61,12 @@ const (
 	dimensionCampaignModel   = "campaign_model"
 )
 
-// usageDayKeysOf are all the rows that a call is counted in.
-func usageDayKeysOf(r *row) [8]usageDayKey {
-	day := r.day()
-	return [...]usageDayKey{
-		{day, dimensionAll, "", ""},
-		{day, dimensionCampaign, "", string(r.campaignID)},
-		{day, dimensionPurpose, "", string(r.purpose)},
-		{day, dimensionPlatform, "", string(r.platform)},
-		{day, dimensionModel, "", string(r.model)},
-		{day, dimensionKey, "", string(r.keyFingerprint)},
-		{day, dimensionCampaignPurpose, string(r.campaignID), string(r.purpose)},
-		{day, dimensionCampaignModel, string(r.campaignID), string(r.model)},
-	}
-}
-
 // usageDay is what a call adds to its day.
 type usageDay struct {
 	figures                    // byokUpstream is not kept by day
 	truncated                  int64
 	timed, durationMS          int64
 	firstTokens, firstTokensMS int64
-}
-
-func usageDayOf(r *row) usageDay {
-	return usageDay{
-		figures:   figuresOf(r),
-		truncated: count(r.cutByLength()),
-		timed:     count(r.durationMS != nil), durationMS: number(r.durationMS),
-		firstTokens: count(r.timeToFirstTokenMS != nil), firstTokensMS: number(r.timeToFirstTokenMS),
-	}
 }
 
 // plus is d + sign × o; sign is 1 or -1.
