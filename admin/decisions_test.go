@@ -161,7 +161,13 @@ func TestRoutesOfBudgetsAreDescribed(t *testing.T) {
 		reflect.TypeFor[accounting.Stop](): stopColumns, reflect.TypeFor[accounting.StopReach](): stopReachColumns, reflect.TypeFor[accounting.Alert](): alertColumns,
 		reflect.TypeFor[accounting.LeaseRow](): leaseColumns,
 	} {
-		require.Len(t, described, columns.NumField(), columns.Name())
+		sent := 0
+		for field := range columns.Fields() {
+			if field.Tag.Get("json") != "-" {
+				sent++
+			}
+		}
+		require.Len(t, described, sent, columns.Name())
 	}
 	require.Len(t, budgetColumns, reflect.TypeFor[accounting.Budget]().NumField()-1, "all but deleted_at, which is not shown")
 	require.Equal(t, "object", at(t, schemas, "Alert", "properties", "data", "type"))
