@@ -21,6 +21,8 @@ type EconomicsOptions struct {
 
 	Rates      ExchangeRates // nil: their routes do not exist
 	FixedCosts FixedCosts    // nil: their routes do not exist
+	AlertRules AlertRules    // nil: their routes do not exist
+	Reports    Reports       // nil: their routes do not exist
 
 	// RemainingCredits is what OpenRouter's account has left, USD; unknown where
 	// no key may read it. It is asked at most once a minute, and must return
@@ -116,6 +118,8 @@ func (e *economics) routes(api huma.API) {
 	e.campaignRoutes(api)
 	e.leadRoutes(api)
 	e.rateRoutes(api)
+	e.alertRuleRoutes(api)
+	e.reportRoutes(api)
 	for t, descriptions := range economicsColumns {
 		describeType(api, t, descriptions)
 	}

@@ -128,7 +128,7 @@ func (r *Reports) send(ctx context.Context, span accounting.ReportSpan, now time
 	if err != nil {
 		return err
 	}
-	alert, err := reportAlert(&made, "")
+	alert, err := r.alert(&made, "")
 	if err != nil {
 		return err
 	}
@@ -147,28 +147,40 @@ func (r *Reports) SendNow(ctx context.Context, span accounting.ReportSpan, by st
 	if err != nil {
 		return accounting.Alert{}, err
 	}
-	alert, err := reportAlert(&made, "/"+now.UTC().Format(time.RFC3339Nano))
+	alert, err := r.alert(&made, "/"+now.UTC().Format(time.RFC3339Nano))
 	if err != nil {
 		return accounting.Alert{}, err
 	}
 	return r.opts.Book.SendReportNow(ctx, &made, alert, by)
 }
 
-// reportAlert is the alert that a report travels as. Its severity is that of
-// good news, and it goes to every channel: it was asked for.
-func reportAlert(r *accounting.PeriodReport, occasion string) (accounting.Alert, error) {
-	document, err := report.HTML(r)
-	if err != nil {
-		return accounting.Alert{}, fmt.Errorf("write the report of %s: %w", r.Of, err)
+// Render writes a report as it is sent: its title, its text, and the document
+// for mail.
+func (r *Reports) Render(made *accounting.PeriodReport) (title, text string, document []byte, err error) {
+	if document, err = report.HTML(made); err != nil {
+		return "", "", nil, fmt.Errorf("write the report of %s: %w", made.Of, err)
 	}
-	data, err := json.Marshal(map[string]any{"period": r.Period, "of": r.Of})
+	return report.Title(made), report.Text(made), document, nil
+}
+
+// alert is what a report travels as. Its severity is that of good news, and it
+// goes to every channel: it was asked for.
+func (r *Reports) alert(made *accounting.PeriodReport, occasion string) (accounting.Alert, error) {
+	title, text, document, err := r.Render(made)
 	if err != nil {
-		return accounting.Alert{}, fmt.Errorf("write the report of %s: %w", r.Of, err)
+		return accounting.Alert{}, err
 	}
-	name := fmt.Sprintf("%s/%s", r.Period, r.Of)
+	data, err := json.Marshal(map[string]any{"period": made.Period, "of": made.Of})
+	if err != nil {
+		return accounting.Alert{}, fmt.Errorf("write the report of %s: %w", made.Of, err)
+	}
+	name := fmt.Sprintf("%s/%s", made.Period, made.Of)
 	return accounting.Alert{
 		Key: "report/" + name + occasion, Kind: accounting.AlertReport, Subject: "reports/" + name,
 		Severity: accounting.SeverityInfo, DeliverAs: accounting.SeverityCritical,
-		Title: report.Title(r), Text: report.Text(r), HTML: string(document), Data: data,
+		Title: title, Text: text, HTML: string(document), Data: data,
 	}, nil
 }
+
+// HasChannels reports whether there is anywhere to send a report to.
+func (r *Reports) HasChannels() bool { return r.opts.Channels > 0 }
