@@ -284,7 +284,7 @@ func (f collectorFunc) Collect(ch chan<- prometheus.Metric) { f(ch) }
 
 func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 	h := newHandler(t, &fakeUsage{}, nil)
-	for _, target := range []string{"/", "/login", "/healthz", "/readyz", "/metrics", "/openapi.json", "/api/usage", "/api/usage?limit=0", "/nothing"} {
+	for _, target := range []string{"/calls", "/login", "/healthz", "/readyz", "/metrics", "/openapi.json", "/api/usage", "/api/usage?limit=0", "/nothing"} {
 		res := get(h, target)
 		referrer := "no-referrer"
 		if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {

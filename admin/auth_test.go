@@ -153,7 +153,7 @@ func TestSessionsAreBoundedAndTheOldestGoes(t *testing.T) {
 func TestWithoutATokenAllIsOpenToLoopbackOnly(t *testing.T) {
 	h := newHandler(t, &fakeUsage{}, func(o *Options) { o.Token = "" })
 	for _, host := range []string{"127.0.0.1:8081", "localhost:8081", "LOCALHOST", "bursar.localhost:8081", "[::1]:8081", "[::1]", "127.9.9.9", "localhost."} {
-		for _, target := range []string{"/", "/api/usage", "/metrics"} {
+		for _, target := range []string{"/calls", "/api/usage", "/metrics"} {
 			require.Equal(t, http.StatusOK, request(h, "GET", target, "", "Host", host).StatusCode, "%s of %s", target, host)
 		}
 	}
@@ -171,6 +171,6 @@ func TestWithoutATokenThereIsNothingToSignInTo(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, res.StatusCode)
 		require.Empty(t, res.Cookies())
 	}
-	require.NotContains(t, bodyOf(t, request(h, "GET", "/", "")), "Sign out")
+	require.NotContains(t, bodyOf(t, request(h, "GET", "/calls", "")), "Sign out")
 	require.False(t, h.isToken(""))
 }

@@ -31,6 +31,10 @@ var pageFuncs = template.FuncMap{
 	"query":    query,
 	"segment":  url.PathEscape,
 	"navigate": func() any { return navigation },
+	"scope":    scopeText,
+	"score":    scoreText,
+	"meter":    meter,
+	"name":     func(name *string, id string) string { return cmp.Or(value(name), id) },
 	"list":     func(v ...any) []any { return v },
 }
 
@@ -233,4 +237,27 @@ func theseCalls(n int) string {
 		return "this 1 call"
 	}
 	return fmt.Sprintf("these %d calls", n)
+}
+
+// scopeText says in words what a scope covers.
+func scopeText(s accounting.Scope) string {
+	var parts []string
+	for _, part := range []struct{ name, value string }{
+		{"campaign", s.CampaignID}, {"purpose", s.Purpose}, {"platform", s.Platform}, {"model", s.Model}, {"key", s.Key},
+	} {
+		if part.value != "" {
+			parts = append(parts, part.name+" "+part.value)
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "all calls")
+}
+
+// meter is a bar of a share in percent, nil as an empty one.
+func meter(percent *accounting.Amount, state string) template.HTML {
+	width := decimal.Min(value(percent).Decimal, decimal.NewFromInt(100)).Round(1)
+	if state != "warning" && state != "exceeded" {
+		state = ""
+	}
+	return template.HTML(`<svg class="bar ` + state + `" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width="100" height="8"/><rect width="` + //nolint:gosec // digits, and words of our own
+		width.String() + `" height="8"/></svg>`)
 }
