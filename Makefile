@@ -5,11 +5,12 @@ ARGS     ?=
 FUZZTIME ?= 10s
 
 CLIENTTEST := cmd/bursar/clienttest
+REACT      := deploy/react
 NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients chaos vet bench bench-guard bench-reports model forecast-backtest fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients react chaos vet bench bench-guard bench-reports model forecast-backtest fuzz lint vuln generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +18,7 @@ help: ## list the targets
 setup: ## install what is missing to build, run and test
 	@$(NEED) go cc postgres node chromium
 	@go mod download
-	@$(MAKE) --no-print-directory clients
+	@$(MAKE) --no-print-directory clients $(REACT)/node_modules/.package-lock.json
 
 run: ## build and start Bursar (ARGS="--log-level debug")
 	@$(NEED) go database
@@ -40,7 +41,7 @@ migrate: build ## bring the database's schema up to date (uses DATABASE_URL)
 
 test: ## vet and run all tests with the race detector, on a real Postgres, real clients and a real browser
 	@$(NEED) go cc postgres node chromium
-	@$(MAKE) --no-print-directory clients
+	@$(MAKE) --no-print-directory clients react
 	go vet ./...
 	go test -race -pgo=off -timeout 25m $(ARGS) ./...
 
@@ -60,6 +61,16 @@ clients: $(if $(wildcard $(CLIENTTEST)/package.json),$(CLIENTTEST)/node_modules/
 $(CLIENTTEST)/node_modules/.package-lock.json: $(CLIENTTEST)/package-lock.json
 	@$(NEED) node
 	cd $(CLIENTTEST) && npm ci --no-audit --no-fund --loglevel=error
+	@mkdir -p $(@D) && touch $@
+
+# The types are made from what this Bursar says of itself; cmd/bursar's tests
+# then run the example in a browser against it.
+react: $(REACT)/node_modules/.package-lock.json build ## build and test the React package of deploy/react
+	cd $(REACT) && npm run -s describe && npm run -s types && npm run -s build && npm run -s lint && npm test -s
+
+$(REACT)/node_modules/.package-lock.json: $(REACT)/package-lock.json
+	@$(NEED) node
+	cd $(REACT) && npm ci --no-audit --no-fund --loglevel=error
 	@mkdir -p $(@D) && touch $@
 
 vet: ## run go vet
@@ -96,4 +107,4 @@ generate: ## rewrite the example files of deploy/ from the settings
 	go test ./config -run TestTheExampleFilesAreUpToDate -update
 
 clean: ## remove what was built; data/ stays
-	rm -rf bin dist $(CLIENTTEST)/node_modules
+	rm -rf bin dist $(CLIENTTEST)/node_modules $(addprefix $(REACT)/,node_modules build dist example/dist openapi.json src/api.ts)

@@ -1,0 +1,11 @@
+export type { Activity, ActivityDetails, ActivityType, Recorded } from './activity.js';
+export type { components, operations, paths } from './api.js';
+export { type BursarClient, type BursarOptions, createBursarClient, type DashboardMetrics } from './client.js';
+export { AdminError, BudgetRefusedError, BursarError, CallError, type ErrorMetadata, type Problem } from './errors.js';
+export type { Exact, Reading } from './exact.js';
+export { type FormatOptions, formatCost, unknownCost } from './format.js';
+export type { LeadDetails, LeadProcessingCostTracker } from './leads.js';
+export { BursarProvider, type BursarProviderProps, useBursarClient } from './provider.js';
+export type { Purpose, Tags } from './tags.js';
+export type { CallOptions, Message, TrackedCompletion } from './tracked.js';
+export { type CostTracking, type CostTrackingOptions, useCostTracking } from './useCostTracking.js';
