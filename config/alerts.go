@@ -13,6 +13,11 @@ type Alerts struct {
 	MinSeverity string        `mapstructure:"min_severity" default:"info" allowed:"info,warning,critical" help:"the least severity that is sent; alerts below it are only listed"`
 	Timeout     time.Duration `mapstructure:"timeout" default:"30s" range:"positive" help:"the longest that one attempt to deliver an alert may take"`
 	GiveUpAfter time.Duration `mapstructure:"give_up_after" default:"24h" range:"positive" help:"an alert that a channel does not take for this long is given up there"`
+
+	CampaignScore  decimal.Decimal `mapstructure:"campaign_score" default:"50" help:"alert for a campaign whose score of the month is below this; 0: no alert"`
+	WastePercent   decimal.Decimal `mapstructure:"waste_percent" default:"30" help:"alert when more of the month's AI cost than this went to leads never sent, percent; 0: no alert"`
+	CostPerMeeting decimal.Decimal `mapstructure:"cost_per_meeting" default:"50" help:"alert when a meeting of the month costs more than this, EUR; 0: no alert"`
+	RulesInterval  time.Duration   `mapstructure:"rules_interval" default:"5m" range:"positive" help:"how often these figures, and those of rules made on the admin port, are looked at, by one replica"`
 }
 
 // Spike is the brake on campaigns that suddenly spend far more than they use to.

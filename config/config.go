@@ -24,7 +24,8 @@ type Config struct {
 	Settle    Settle    `mapstructure:"settle" help:"Costs that the response did not hold, and their verification."`
 	Reconcile Reconcile `mapstructure:"reconcile" help:"Days and months against OpenRouter's own figures."`
 	Budgets   Budgets   `mapstructure:"budgets" help:"Limits on what calls may cost. Budgets themselves are made on the admin port."`
-	Alerts    Alerts    `mapstructure:"alerts" help:"Where alerts go."`
+	Alerts    Alerts    `mapstructure:"alerts" help:"Where alerts go, and what the built-in rules alert for."`
+	Reports   Reports   `mapstructure:"reports" help:"Reports of weeks and months, to the channels of alerts."`
 	Spike     Spike     `mapstructure:"spike" help:"The brake on campaigns that suddenly spend far more than they use to."`
 	Tags      Tags      `mapstructure:"tags" help:"The headers that say whom a call was for."`
 	Metrics   Metrics   `mapstructure:"metrics" help:"Prometheus."`

@@ -104,6 +104,9 @@ func sample(k Key) string {
 		"budgets.key_labels":      "production=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		"economics.meeting_value": "2000",
 		"tags.required":           "lead_id,email_id",
+		"reports.weekly":          "false",
+		"reports.monthly":         "false",
+		"reports.timezone":        "Europe/Berlin",
 	}[k.Name]; ok {
 		return s
 	}

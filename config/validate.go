@@ -90,6 +90,8 @@ var checks = map[string]func(any) error{
 
 	"divides_day": func(v any) error { return checkDividesDay(v.(time.Duration)) },
 	"close_day":   func(v any) error { return checkCloseDay(v.(int)) },
+	"hour":        func(v any) error { return checkHour(v.(int)) },
+	"timezone":    func(v any) error { return checkTimezone(v.(string)) },
 }
 
 func checkAddress(addr string) error {
