@@ -40,8 +40,11 @@ func (s *ArmSums) reached(m Metric) int64 {
 // ArmRow is one arm as the API shows it. Amounts are EUR unless they say USD;
 // rates are shares of the leads that were seen; null is not known.
 type ArmRow struct {
-	ExperimentArm
-	Control bool `json:"control"`
+	Name    string `json:"name"`
+	Weight  int    `json:"weight"`
+	Model   string `json:"model"`
+	AI      bool   `json:"ai"`
+	Control bool   `json:"control"`
 
 	Leads     int64 `json:"leads"`
 	Calls     int64 `json:"calls"`
@@ -67,8 +70,9 @@ type ArmRow struct {
 
 func (e *Experiment) armRow(s *ArmSums) ArmRow {
 	interval := func(n int64) *IntervalRow { return IntervalOf(RateInterval(min(n, s.Leads), s.Leads)) }
+	arm := &e.Arms[s.Arm]
 	return ArmRow{
-		ExperimentArm: e.Arms[s.Arm], Control: s.Arm == 0,
+		Name: arm.Name, Weight: arm.Weight, Model: arm.Model, AI: arm.AI, Control: s.Arm == 0,
 		Leads: s.Leads, Calls: s.Calls, Sent: s.Sent, Replied: s.Replied, Converted: s.Converted, Meetings: s.Meetings,
 		AICostUSD: Amount{s.CostUSD}, AICost: Amount{s.CostEUR},
 		CostPerLead: AmountOf(Per(s.CostEUR, s.Leads)), CostPerMeeting: AmountOf(Per(s.CostEUR, s.Meetings)),

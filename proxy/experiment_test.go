@@ -31,7 +31,7 @@ func TestACallOfTheControlGoesOnByteForByte(t *testing.T) {
 	g, _ := guardedRig(t, deciding(inArm("")))
 	const sent = `{ "model" : "dear/model","n":1 }`
 	response, body := g.post(chat, sent)
-	assert.Equal(t, sent, body)
+	assert.Equal(t, sent, body) //nolint:testifylint // to the byte
 	assert.Equal(t, "less-ai/cheap", response.Header.Get("X-Bursar-Experiment"))
 	assert.Empty(t, response.Header.Get("X-Bursar-Model"))
 }
@@ -75,7 +75,7 @@ func TestACallWhoseBodyCannotBeChangedIsSentWithoutTheArm(t *testing.T) {
 	g, _ := guardedRig(t, guard)
 	response, body := g.post(chat, `{"model":"fixed/model"}`)
 	assert.Equal(t, http.StatusOK, response.StatusCode)
-	assert.Equal(t, `{"model":"fixed/model"}`, body)
+	assert.Equal(t, `{"model":"fixed/model"}`, body) //nolint:testifylint // to the byte
 	assert.Empty(t, response.Header.Get("X-Bursar-Experiment"))
 	settled, released := guard.counts()
 	assert.Equal(t, []int{0, 1}, []int{settled, released}, "what was reserved for the other model is given back")

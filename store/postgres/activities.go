@@ -26,10 +26,14 @@ func (s *Store) RecordActivities(ctx context.Context, list []accounting.Campaign
 		rows[i] = s.receiveActivity(a)
 	}
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		book, err := s.readBook(ctx, tx)
+		if err != nil {
+			return err
+		}
 		if err := s.convertValues(ctx, tx, rows); err != nil {
 			return err
 		}
-		fresh, err := s.insertActivities(ctx, tx, rows)
+		fresh, err := s.insertActivities(ctx, tx, book, rows)
 		if err != nil {
 			return err
 		}
@@ -105,7 +109,7 @@ func (a *activity) dayKey() placeKey {
 
 // insertActivities inserts those that are new, and returns which those are. The
 // leads come before the months, as everywhere.
-func (s *Store) insertActivities(ctx context.Context, tx pgx.Tx, rows []*activity) (map[*activity]bool, error) {
+func (s *Store) insertActivities(ctx context.Context, tx pgx.Tx, book *book, rows []*activity) (map[*activity]bool, error) {
 	first := make(map[text]*activity, len(rows)) // of several with one id, the first
 	for _, a := range rows {
 		if first[a.id] == nil {
@@ -122,7 +126,7 @@ func (s *Store) insertActivities(ctx context.Context, tx pgx.Tx, rows []*activit
 			added = append(added, a)
 		}
 	}
-	if err := countActivities(ctx, tx, 1, added); err != nil {
+	if err := countActivities(ctx, tx, book, 1, added); err != nil {
 		return nil, err
 	}
 	if err := s.bookActivities(ctx, tx, 1, added); err != nil {
@@ -171,9 +175,9 @@ func addActivities(a *arrays, rows []*activity) {
 	addField(a, wireTime, rows, func(a *activity) *time.Time { return &a.occurredAt })
 }
 
-// countActivities adds activities to their leads and days, or takes them away
-// (sign -1).
-func countActivities(ctx context.Context, tx pgx.Tx, sign int64, rows []*activity) error {
+// countActivities adds activities to their leads, days and experiments, or takes
+// them away (sign -1).
+func countActivities(ctx context.Context, tx pgx.Tx, book *book, sign int64, rows []*activity) error {
 	keys := make(map[leadKey]bool)
 	for _, a := range rows {
 		if a.lead != "" {
@@ -184,8 +188,9 @@ func countActivities(ctx context.Context, tx pgx.Tx, sign int64, rows []*activit
 	if err != nil {
 		return err
 	}
-	days := make(map[placeKey]activityDay)
+	days, trials := make(map[placeKey]activityDay), newTrials(book)
 	for _, a := range rows {
+		trials.activity(sign, a)
 		days[a.dayKey()] = days[a.dayKey()].plus(sign, a)
 		if a.lead != "" {
 			leads.now[a.leadKey()].happen(sign, a)
@@ -199,7 +204,10 @@ func countActivities(ctx context.Context, tx pgx.Tx, sign int64, rows []*activit
 	if err := leads.save(ctx, tx); err != nil {
 		return err
 	}
-	return activityDaily.post(ctx, tx, days)
+	if err := activityDaily.post(ctx, tx, days); err != nil {
+		return err
+	}
+	return trials.post(ctx, tx)
 }
 
 // activityDay is what activities of one type add to their day.
@@ -412,11 +420,15 @@ func knownActivities(ctx context.Context, tx pgx.Tx, rows []*activity, fresh map
 func (s *Store) ReverseActivity(ctx context.Context, id, by string) (accounting.CampaignActivity, error) {
 	var reversed accounting.CampaignActivity
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		book, err := s.readBook(ctx, tx)
+		if err != nil {
+			return err
+		}
 		a, err := reverse(ctx, tx, clean(id), by)
 		if err != nil {
 			return err
 		}
-		if err := countActivities(ctx, tx, -1, []*activity{a}); err != nil {
+		if err := countActivities(ctx, tx, book, -1, []*activity{a}); err != nil {
 			return err
 		}
 		if err := s.bookActivities(ctx, tx, -1, []*activity{a}); err != nil {

@@ -15,7 +15,7 @@ import (
 // It is taken before anything else. (The digits spell "budget".)
 const budgetLock int64 = 0x627564676574
 
-// book holds the budgets of one version of guard_state, the deleted ones too,
+// book holds the budgets and experiments of one version of guard_state, the deleted ones too,
 // since the calls made before still settle. They are arranged so that a row
 // finds its own among ten thousand.
 type book struct {
@@ -26,6 +26,9 @@ type book struct {
 	// most, or among those that have none.
 	byCampaign, byKey, byModel, byPlatform, byPurpose map[string][]*booked
 	rest                                              []*booked
+
+	// The experiments that were ever started, by campaign; "" are those of all.
+	experiments map[string][]*accounting.Experiment
 }
 
 // booked is a budget with its time zone.
@@ -71,10 +74,36 @@ func (s *Store) loadBook(ctx context.Context, db querier, version int64) (*book,
 		return nil, err
 	}
 	b, err := newBook(version, budgets)
-	if err == nil {
-		s.book.Store(b)
+	if err != nil {
+		return nil, err
 	}
-	return b, err
+	experiments, err := queryExperiments(ctx, db, `WHERE state <> 'draft' ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	b.experiments = make(map[string][]*accounting.Experiment, len(experiments))
+	for i := range experiments {
+		e := &experiments[i]
+		b.experiments[e.CampaignID] = append(b.experiments[e.CampaignID], e)
+	}
+	s.book.Store(b)
+	return b, nil
+}
+
+// experimentsOf calls do for every experiment that calls of a campaign may
+// belong to.
+func (b *book) experimentsOf(campaign string, do func(*accounting.Experiment)) {
+	if len(b.experiments) == 0 {
+		return
+	}
+	for _, e := range b.experiments[campaign] {
+		do(e)
+	}
+	if campaign != "" {
+		for _, e := range b.experiments[""] {
+			do(e)
+		}
+	}
 }
 
 func newBook(version int64, budgets []accounting.Budget) (*book, error) {

@@ -20,6 +20,11 @@ var checkRollupsSQL string
 //go:embed economics.sql
 var checkEconomicsSQL string
 
+// checkExperimentsSQL is docs/queries/experiments.sql, in the same way.
+//
+//go:embed experiments.sql
+var checkExperimentsSQL string
+
 // RollupDifference is a sum that does not equal its rows.
 type RollupDifference struct {
 	Rollup     string          // table: usage_hourly, monthly_costs, lead_processing_costs, …
@@ -29,12 +34,12 @@ type RollupDifference struct {
 	Recomputed decimal.Decimal // what the rows say
 }
 
-// CheckRollups recomputes every table of sums from the rows, those of calls and
-// those of what came of them each in one snapshot, and returns where they
+// CheckRollups recomputes every table of sums from the rows, those of calls,
+// those of what came of them and those of experiments each in one snapshot, and returns where they
 // differ: nowhere, at any moment. Its time grows with the number of rows.
 func (s *Store) CheckRollups(ctx context.Context) ([]RollupDifference, error) {
 	var all []RollupDifference
-	for name, query := range map[string]string{"rollups_check": checkRollupsSQL, "economics_check": checkEconomicsSQL} {
+	for name, query := range map[string]string{"rollups_check": checkRollupsSQL, "economics_check": checkEconomicsSQL, "experiments_check": checkExperimentsSQL} {
 		rows, err := s.pool.Query(ctx, nameComment+name+"\n"+query)
 		if err != nil {
 			return nil, fmt.Errorf("check rollups against rows: %w", err)

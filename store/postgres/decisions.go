@@ -32,6 +32,7 @@ func (s *Store) decided(ctx context.Context, tx pgx.Tx, d *deltas, events []*acc
 		if e.Kind != accounting.Refused {
 			continue
 		}
+		d.trials.refused(e)
 		for i := range e.Decision.Budgets {
 			share := &e.Decision.Budgets[i]
 			key := periodKeyOf(accounting.LeaseKey{BudgetID: share.BudgetID, EachValue: share.EachValue, PeriodStart: share.PeriodStart})
@@ -50,6 +51,7 @@ type decisionRow struct {
 	verdict, reason, field, detail                                text
 	campaign, email, lead, purpose, platform, key, endpoint       text
 	model, downgradedTo, boundBy, replica, stop, budgets, callIDs text
+	experiment, arm, armModel                                     text
 	bound, rate                                                   *decimal.Decimal
 	count                                                         int32
 }
@@ -62,6 +64,7 @@ func decisionOf(e *accounting.Event) *decisionRow {
 		campaign: clean(e.Tags.CampaignID), email: clean(e.Tags.EmailID), lead: clean(e.Tags.LeadID),
 		purpose: clean(e.Tags.Purpose), platform: clean(e.Tags.Platform), key: clean(e.KeyFingerprint), endpoint: clean(e.Endpoint),
 		model: clean(d.Model), downgradedTo: clean(d.DowngradedTo), boundBy: clean(string(d.BoundBy)), replica: clean(d.Replica), stop: clean(d.Stop),
+		experiment: clean(d.Experiment), arm: clean(d.Arm), armModel: clean(d.ArmModel),
 		bound: d.Bound.Pointer(), count: int32(max(1, min(d.Count, 1<<30))),
 	}
 	if d.Rate.IsPositive() {
@@ -171,6 +174,8 @@ func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event)
 		func(r *decisionRow) *text { return &r.downgradedTo }, func(r *decisionRow) *text { return &r.boundBy },
 		func(r *decisionRow) *text { return &r.replica }, func(r *decisionRow) *text { return &r.stop },
 		func(r *decisionRow) *text { return &r.budgets }, func(r *decisionRow) *text { return &r.callIDs },
+		func(r *decisionRow) *text { return &r.experiment }, func(r *decisionRow) *text { return &r.arm },
+		func(r *decisionRow) *text { return &r.armModel },
 	} {
 		add(a, wireText, n, func(i int) *text { return field(rows[i]) })
 	}
@@ -187,17 +192,17 @@ func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event)
 
 const insertDecisionsSQL = `-- name: decisions_insert
 	INSERT INTO budget_decisions (id, created_at, verdict, reason, field, detail, campaign_id, email_id, lead_id, purpose, platform,
-		key_fingerprint, endpoint, model, downgraded_to, bound_by, replica, stop_id, budgets, calls, bound_usd, usd_to_eur, count)
+		key_fingerprint, endpoint, model, downgraded_to, bound_by, replica, stop_id, budgets, calls, experiment_id, arm, arm_model, bound_usd, usd_to_eur, count)
 	SELECT id, created_at, verdict, reason, field, detail, campaign, email, lead, purpose, platform,
-		key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets::jsonb, coalesce(calls, '{}')::uuid[], bound, rate, count
+		key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets::jsonb, coalesce(calls, '{}')::uuid[], experiment, arm, arm_model, bound, rate, count
 	FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-		$12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::numeric[], $22::numeric[], $23::integer[])
+		$12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::numeric[], $25::numeric[], $26::integer[])
 		AS d (id, created_at, verdict, reason, field, detail, campaign, email, lead, purpose, platform,
-			key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets, calls, bound, rate, count)
+			key, endpoint, model, downgraded_to, bound_by, replica, stop, budgets, calls, experiment, arm, arm_model, bound, rate, count)
 	ON CONFLICT (id, created_at) DO NOTHING`
 
 const decisionColumns = `id, created_at, verdict, reason, field, detail, campaign_id, email_id, lead_id, purpose, platform, key_fingerprint, endpoint,
-		model, downgraded_to, bound_usd, bound_by, replica, usd_to_eur, stop_id, budgets, count, calls`
+		model, downgraded_to, bound_usd, bound_by, replica, usd_to_eur, stop_id, experiment_id, arm, arm_model, budgets, count, calls`
 
 // ListDecisions returns one page of the decisions that match the filter, the
 // newest first. Errors: [accounting.ErrBadCursor].
@@ -272,7 +277,7 @@ func scanDecision(cr pgx.CollectableRow) (accounting.DecisionRow, error) {
 	var r accounting.DecisionRow
 	var calls []requestID
 	err := cr.Scan((*requestID)(&r.ID), &r.CreatedAt, &r.Verdict, &r.Reason, &r.Field, &r.Detail, &r.CampaignID, &r.EmailID, &r.LeadID, &r.Purpose, &r.Platform,
-		&r.KeyFingerprint, &r.Endpoint, &r.Model, &r.DowngradedTo, &r.BoundUSD, &r.BoundBy, &r.Replica, &r.USDToEUR, &r.StopID, &r.Budgets, &r.Count, &calls)
+		&r.KeyFingerprint, &r.Endpoint, &r.Model, &r.DowngradedTo, &r.BoundUSD, &r.BoundBy, &r.Replica, &r.USDToEUR, &r.StopID, &r.ExperimentID, &r.Arm, &r.ArmModel, &r.Budgets, &r.Count, &calls)
 	r.CreatedAt = r.CreatedAt.UTC()
 	r.Calls = make([]accounting.RequestID, len(calls))
 	for i, id := range calls {

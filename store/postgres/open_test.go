@@ -91,7 +91,7 @@ func TestQueriesAreTimedUnderABoundedSetOfNames(t *testing.T) {
 		observed[m.GetLabel()[0].GetValue()] = m.GetHistogram().GetSampleCount()
 	}
 	require.Equal(t, map[string]uint64{
-		"begin": 1, "commit": 1, "budgets_list": 1, "generations_find": 1, "generations_insert": 1, "usage_insert": 1,
+		"begin": 1, "commit": 1, "budgets_list": 1, "experiments_list": 1, "generations_find": 1, "generations_insert": 1, "usage_insert": 1,
 		"usage_hourly_post": 1, "monthly_costs_post": 1, "usage_daily_post": 1, "finish_daily_post": 1, "other": 1,
 	}, observed)
 

@@ -9,23 +9,28 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// recountMark begins the part of the migration that counts everything anew.
+// recountMark begins the part of a migration that counts everything anew.
 const recountMark = "-- recount:"
 
-// recountSQL is that part: the same statements, so they cannot differ.
+// recountSQL is that part of those that have one: the same statements, so they
+// cannot differ.
 func recountSQL() (string, error) {
-	sql, err := migrationFiles.ReadFile("migrations/0008_economics.sql")
-	if err != nil {
-		return "", err
+	var all strings.Builder
+	for _, name := range []string{"0008_economics.sql", "0011_experiments.sql"} {
+		sql, err := migrationFiles.ReadFile("migrations/" + name)
+		if err != nil {
+			return "", err
+		}
+		_, after, found := strings.Cut(string(sql), recountMark)
+		if !found {
+			return "", errors.New("migration " + name + " has no part that counts anew")
+		}
+		all.WriteString("--" + after) // the rest of the mark's line is a comment
 	}
-	_, after, found := strings.Cut(string(sql), recountMark)
-	if !found {
-		return "", errors.New("the migration has no part that counts anew")
-	}
-	return "--" + after, nil // the rest of the mark's line is a comment
+	return all.String(), nil
 }
 
-// RecountEconomics counts leads, emails, sequences and the daily sums anew from
+// RecountEconomics counts leads, emails, sequences, experiments and the daily sums anew from
 // calls and activities, in one transaction that keeps writers out. It mends what
 // an older Bursar beside this one has recorded without counting it; otherwise it
 // changes nothing. Its time grows with the number of rows.

@@ -98,6 +98,7 @@ type deltas struct {
 	costs  []costChange                 // what months is the sum of
 
 	budgets *budgetDeltas
+	trials  *trials
 	alerts  []accounting.Alert // that come of it
 }
 
@@ -113,6 +114,7 @@ type costChange struct {
 func newDeltas(b *book) *deltas {
 	return &deltas{
 		budgets: newBudgetDeltas(b),
+		trials:  newTrials(b),
 		hours:   make(map[hourKey]figures),
 		months:  make(map[monthKey]decimal.Decimal),
 		opened:  make(map[monthKey]bool),

@@ -194,6 +194,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 		}
 		d.move(before, e.now)
 		steps = append(steps, step{before, e.now})
+		steps[len(steps)-1].rows(d.trials.call)
 		if p, recorded := posting(before, e.now); recorded {
 			postings = append(postings, p)
 		}
@@ -203,6 +204,9 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	}
 	d.tally()
 	if err := postEconomics(ctx, tx, steps, d.groups); err != nil {
+		return nil, err
+	}
+	if err := d.trials.post(ctx, tx); err != nil {
 		return nil, err
 	}
 	return postings, s.post(ctx, tx, d)

@@ -183,7 +183,10 @@ func (s *Store) GuardRules(ctx context.Context) (accounting.GuardRules, error) {
 		if rules.Budgets, err = queryBudgets(ctx, tx, `WHERE deleted_at IS NULL ORDER BY id`); err != nil {
 			return err
 		}
-		rules.Stops, err = s.queryStops(ctx, tx, `WHERE $1 OR lifted_at IS NULL ORDER BY created_at DESC, id`, false)
+		if rules.Stops, err = s.queryStops(ctx, tx, `WHERE $1 OR lifted_at IS NULL ORDER BY created_at DESC, id`, false); err != nil {
+			return err
+		}
+		rules.Experiments, err = queryExperiments(ctx, tx, `WHERE state = 'running' AND enforce ORDER BY id`)
 		return err
 	})
 	if err != nil {

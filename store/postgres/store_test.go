@@ -109,7 +109,8 @@ func newStore(t testing.TB) *Store {
 		DELETE FROM exchange_rates; DELETE FROM closed_rates; DELETE FROM rate_feeds; DELETE FROM fixed_costs; DELETE FROM closed_fixed_costs;
 		DELETE FROM default_rate; INSERT INTO default_rate (usd_to_eur) VALUES (0.92);
 		DELETE FROM default_fixed_costs; INSERT INTO default_fixed_costs VALUES ('instantly', 75, 'instantly'), ('google_workspace', 48, NULL);
-		DELETE FROM lead_models; DELETE FROM model_lead_daily`, pgx.QueryExecModeSimpleProtocol)
+		DELETE FROM lead_models; DELETE FROM model_lead_daily;
+		DELETE FROM experiments; DELETE FROM experiment_leads; DELETE FROM experiment_daily`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	return s
 }
