@@ -61,11 +61,12 @@ func (f *CampaignFigures) Waste() Optional[decimal.Decimal] { return Quotient(f.
 // Band is what a campaign's score says.
 type Band string
 
-// The bands of a score. NotEnoughData also stands for a tier and a decision.
+// The bands of a score, by [BandBounds]. NotEnoughData also stands for a tier
+// and a decision.
 const (
-	BandExcellent Band = "excellent" // 90 and above: increase AI investment
-	BandGood      Band = "good"      // 70 and above: maintain the strategy
-	BandFair      Band = "fair"      // 50 and above: optimise the workflow
+	BandExcellent Band = "excellent" // from 90: increase AI investment
+	BandGood      Band = "good"      // from 70: maintain the strategy
+	BandFair      Band = "fair"      // from 50: optimise the workflow
 	BandPoor      Band = "poor"      // reduce AI investment, fix the process
 
 	NotEnoughData = "not_enough_data"
@@ -74,7 +75,7 @@ const (
 // Tier is the class of model that a campaign deserves.
 type Tier string
 
-// The tiers, by send rate and conversion.
+// The tiers, by send rate and conversion; see [TierBounds].
 const (
 	TierPremium      Tier = "premium"      // > 90 % sent and a conversion above target
 	TierStandard     Tier = "standard"     // ≥ 70 %
@@ -97,20 +98,20 @@ const (
 // where there are too few leads for a verdict.
 type Assessment struct {
 	Score          Optional[decimal.Decimal] // 0 to 100
-	SendPart       Optional[decimal.Decimal] // 0 to 100, weight 40
-	ConversionPart Optional[decimal.Decimal] // 0 to 100, weight 35
-	CostPart       Optional[decimal.Decimal] // 0 to 100, weight 25
-	Enough         bool                      // there are enough leads for a verdict
+	SendPart       Optional[decimal.Decimal] // 0 to 100, as the others
+	ConversionPart Optional[decimal.Decimal]
+	CostPart       Optional[decimal.Decimal]
+	Enough         bool // there are enough leads for a verdict
 	Band           Band
 	Tier           Tier
 	Decision       CampaignDecision
 	Advice         string
 }
 
-// Assess scores a campaign: 40 % send rate, 35 % conversion scaled so that its
-// target is 100, 25 % target ÷ cost per meeting, each at most 100 (strategy,
-// "Cost Efficiency Scoring"). Without meetings the last part is 0; a part that
-// is unknown leaves the score.
+// Assess scores a campaign: send rate, conversion scaled so that its target is
+// 100, target ÷ cost per meeting, each at most 100, by t.Weights (strategy,
+// "Cost Efficiency Scoring": 40, 35, 25). Without meetings the last part is 0; a
+// part that is unknown leaves the score.
 func (t *Targets) Assess(f *CampaignFigures) Assessment {
 	a := Assessment{
 		SendPart:       percent(f.SendRate(), decimal.NewFromInt(1)),
@@ -123,9 +124,9 @@ func (t *Targets) Assess(f *CampaignFigures) Assessment {
 	if f.EmailsSent > 0 && f.Meetings == 0 {
 		a.CostPart = Some(decimal.Decimal{})
 	}
-	a.Score = weightedMean(weighted{40, a.SendPart}, weighted{35, a.ConversionPart}, weighted{25, a.CostPart})
+	a.Score = weightedMean(weighted{t.Weights.SendRate, a.SendPart}, weighted{t.Weights.Conversion, a.ConversionPart}, weighted{t.Weights.Cost, a.CostPart})
 	if a.Enough && a.Score.Known {
-		a.Band = BandOf(a.Score.Value)
+		a.Band = t.Bands.bandOf(a.Score.Value)
 		a.Tier = t.tierOf(f)
 		a.Decision, a.Advice = t.decide(f)
 	}
@@ -144,15 +145,20 @@ func percent(rate Optional[decimal.Decimal], full decimal.Decimal) Optional[deci
 	return Some(decimal.Min(hundred, share.Value))
 }
 
-// BandOf is the band of a score.
+// BandOf is the band of the dashboard's score, by the bounds of the strategy.
 func BandOf(score decimal.Decimal) Band {
-	for _, b := range []struct {
-		from int64
-		band Band
-	}{{90, BandExcellent}, {70, BandGood}, {50, BandFair}} {
-		if score.GreaterThanOrEqual(decimal.NewFromInt(b.from)) {
-			return b.band
-		}
+	t := DefaultTargets()
+	return t.Bands.bandOf(score)
+}
+
+func (b *BandBounds) bandOf(score decimal.Decimal) Band {
+	switch {
+	case score.GreaterThanOrEqual(b.Excellent):
+		return BandExcellent
+	case score.GreaterThanOrEqual(b.Good):
+		return BandGood
+	case score.GreaterThanOrEqual(b.Fair):
+		return BandFair
 	}
 	return BandPoor
 }
@@ -161,13 +167,12 @@ func BandOf(score decimal.Decimal) Band {
 // Segmentation").
 func (t *Targets) tierOf(f *CampaignFigures) Tier {
 	send, conversion := f.SendRate().Value, f.Conversion().Value
-	above := func(percent int64) bool { return send.Mul(hundred).GreaterThanOrEqual(decimal.NewFromInt(percent)) }
 	switch {
-	case send.Mul(hundred).GreaterThan(decimal.NewFromInt(90)) && conversion.GreaterThan(t.Conversion):
+	case send.GreaterThan(t.Tiers.Premium) && conversion.GreaterThan(t.Conversion):
 		return TierPremium
-	case above(70):
+	case send.GreaterThanOrEqual(t.Tiers.Standard):
 		return TierStandard
-	case above(50):
+	case send.GreaterThanOrEqual(t.Tiers.Efficiency):
 		return TierEfficiency
 	}
 	return TierOptimization
@@ -182,7 +187,7 @@ func (t *Targets) decide(f *CampaignFigures) (CampaignDecision, string) {
 	case send.GreaterThan(t.InvestSendRate):
 		return DecideTargeting, "Nearly all that is written is sent, but few answer with a meeting: choose other leads before you write more."
 	case send.LessThan(t.ReduceSendRate):
-		return DecideReduce, "Less than half of what is written is ever sent: stop writing for leads that are not sent, or use a cheaper model."
+		return DecideReduce, "Too little of what is written is ever sent: stop writing for leads that are not sent, or use a cheaper model."
 	}
 	return DecideWorkflow, "Too much of what is written is not sent: find out where leads get stuck between writing and sending."
 }

@@ -24,12 +24,34 @@ type Targets struct {
 	InvestSendRate decimal.Decimal // above it the conversion decides
 	ReduceSendRate decimal.Decimal // below it AI is reduced
 
+	Weights ScoreWeights
+	Bands   BandBounds
+	Tiers   TierBounds
+
 	MinLeads int64 // fewer processed leads: no verdict
+}
+
+// ScoreWeights are the parts of a campaign's score, percent; they add up to 100.
+type ScoreWeights struct {
+	SendRate, Conversion, Cost int64
+}
+
+// BandBounds are the scores from which on a campaign is of a band, 0 to 100.
+// Below Fair it is poor.
+type BandBounds struct {
+	Excellent, Good, Fair decimal.Decimal
+}
+
+// TierBounds are the send rates from which on a campaign is of a tier; that of
+// Premium has to be passed. Below Efficiency there is TierOptimization.
+type TierBounds struct {
+	Premium, Standard, Efficiency decimal.Decimal
 }
 
 // DefaultTargets are those of the two founding documents: the dashboard's from
 // the cost tracking system ("Cost Efficiency Score"), all others from the
-// strategy ("Success Metrics & KPIs", "Optimization Decision Tree").
+// strategy ("Success Metrics & KPIs", "Optimization Decision Tree", "Cost
+// Efficiency Scoring", "Performance Segmentation").
 func DefaultTargets() Targets {
 	d := decimal.RequireFromString
 	return Targets{
@@ -38,6 +60,9 @@ func DefaultTargets() Targets {
 		SendRate: d("0.85"), Conversion: d("0.05"), BudgetUseLow: d("0.90"), BudgetUseHigh: d("0.95"),
 		ForecastAccuracy: d("0.95"),
 		InvestSendRate:   d("0.80"), ReduceSendRate: d("0.50"),
+		Weights:  ScoreWeights{SendRate: 40, Conversion: 35, Cost: 25},
+		Bands:    BandBounds{Excellent: d("90"), Good: d("70"), Fair: d("50")},
+		Tiers:    TierBounds{Premium: d("0.90"), Standard: d("0.70"), Efficiency: d("0.50")},
 		MinLeads: 30,
 	}
 }

@@ -126,3 +126,26 @@ func TestTheProbabilityOfBeingCheaperAgreesWithIntegration(t *testing.T) {
 	}
 	assert.InDelta(t, sum, accounting.ProbabilityCheaper(dec("6"), 3, dec("12"), 8).Value, 1e-3)
 }
+
+func TestWeightsBoundsAndTiersAreSettings(t *testing.T) {
+	f := accounting.CampaignFigures{ProcessedLeads: 100, SentLeads: 90, EmailsSent: 200, Meetings: 5, AICost: dec("100"), FixedCost: dec("150")}
+	targets := accounting.DefaultTargets()
+	targets.Weights = accounting.ScoreWeights{SendRate: 100}
+	targets.Bands.Excellent, targets.Bands.Good = dec("95"), dec("90")
+	a := targets.Assess(&f)
+	assert.Equal(t, "90", a.Score.Value.String(), "the send rate alone")
+	assert.Equal(t, accounting.BandGood, a.Band)
+	assert.Equal(t, accounting.TierStandard, a.Tier)
+	assert.Equal(t, accounting.DecideTargeting, a.Decision)
+
+	targets.Tiers = accounting.TierBounds{Premium: dec("0.97"), Standard: dec("0.95"), Efficiency: dec("0.9")}
+	targets.InvestSendRate, targets.ReduceSendRate = dec("0.95"), dec("0.91")
+	a = targets.Assess(&f)
+	assert.Equal(t, accounting.TierEfficiency, a.Tier)
+	assert.Equal(t, accounting.DecideReduce, a.Decision)
+	targets.Tiers.Efficiency = dec("0.91")
+	assert.Equal(t, accounting.TierOptimization, targets.Assess(&f).Tier)
+
+	targets.Tiers.Premium, targets.Conversion = dec("0.8"), dec("0.02")
+	assert.Equal(t, accounting.TierPremium, targets.Assess(&f).Tier)
+}

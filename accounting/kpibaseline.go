@@ -1,6 +1,10 @@
 package accounting
 
-import "github.com/shopspring/decimal"
+import (
+	"fmt"
+
+	"github.com/shopspring/decimal"
+)
 
 // Saving is what a month pays less than it would have at the baseline's price,
 // EUR. A negative one is what it pays more.
@@ -58,7 +62,7 @@ func (t *Targets) Year1(base, m *KPIMonth) []KPI {
 			"Share of the kept forecasts, from the 11th day of a month on, whose 95 % interval held the month's AI cost. No baseline is needed.", "1",
 			m.Forecasts.In95, whyNoForecast),
 		figure("campaign_efficiency", "20 % more campaign efficiency",
-			"Growth of the campaign score (40 % send rate, 35 % conversion, 25 % cost per meeting), taken over all campaigns together.", "0.2",
+			fmt.Sprintf("Growth of the campaign score (%d %% send rate, %d %% conversion, %d %% cost per meeting), taken over all campaigns together.", t.Weights.SendRate, t.Weights.Conversion, t.Weights.Cost), "0.2",
 			growth(t.Assess(&was).Score, t.Assess(&is).Score), whyNoComparison),
 	}
 }

@@ -31,7 +31,7 @@ type CampaignReports interface {
 
 const campaignFormulas = "Costs are EUR: AI cost at the rate of each call's day, and the campaign's share of the months' fixed costs by emails sent (a platform's subscription only over that platform's emails). " +
 	"Cost per email and per meeting are both together ÷ emails sent, ÷ meetings. ai_roi_percent = 100 × value ÷ AI cost. send_rate = sent ÷ processed leads, conversion_rate = meetings ÷ emails sent. " +
-	"waste_factor = AI cost of leads that nothing was sent to in time ÷ AI cost. score = 40 % send rate + 35 % conversion (its target is 100) + 25 % target ÷ cost per meeting, each at most 100. " +
+	"waste_factor = AI cost of leads that nothing was sent to in time ÷ AI cost. score = 40 % send rate + 35 % conversion (its target is 100) + 25 % target ÷ cost per meeting, each at most 100; weights and bounds are settings, and these the default ones. " +
 	"Below 30 processed leads there is a score but no verdict: not_enough_data. Intervals hold the true figure with 95 %."
 
 var listCampaignsOperation = huma.Operation{

@@ -169,9 +169,24 @@ type Economics struct {
 	TargetCostPerEmail      decimal.Decimal `mapstructure:"target_cost_per_email" default:"0.15" range:"positive" help:"target of the KPIs, EUR"`
 	TargetCostPerMeeting    decimal.Decimal `mapstructure:"target_cost_per_meeting" default:"25" range:"positive" help:"target of the KPIs and of a campaign's score, EUR"`
 	TargetROI               decimal.Decimal `mapstructure:"target_roi" default:"5" range:"positive" help:"target of value ÷ AI cost, 5 for 500 %"`
-	TargetWaste             decimal.Decimal `mapstructure:"target_waste" default:"0.1" range:"positive" help:"share of the AI cost that may go to leads never sent"`
-	TargetSendRate          decimal.Decimal `mapstructure:"target_send_rate" default:"0.85" range:"positive" help:"target of sent ÷ processed leads"`
-	TargetConversion        decimal.Decimal `mapstructure:"target_conversion" default:"0.05" range:"positive" help:"target of meetings ÷ emails sent: what is 100 in a campaign's score"`
+	TargetWaste             decimal.Decimal `mapstructure:"target_waste" default:"0.1" range:"positive" check:"share" help:"share of the AI cost that may go to leads never sent"`
+	TargetSendRate          decimal.Decimal `mapstructure:"target_send_rate" default:"0.85" range:"positive" check:"share" help:"target of sent ÷ processed leads"`
+	TargetConversion        decimal.Decimal `mapstructure:"target_conversion" default:"0.05" range:"positive" check:"share" help:"target of meetings ÷ emails sent: what is 100 in a campaign's score, and above which one invests more in it"`
+	TargetBudgetUseLow      decimal.Decimal `mapstructure:"target_budget_use_low" default:"0.9" check:"share" help:"share of the month's AI budget that should be used, at least"`
+	TargetBudgetUseHigh     decimal.Decimal `mapstructure:"target_budget_use_high" default:"0.95" check:"share" help:"share of the month's AI budget that should be used, at most"`
+	TargetForecastAccuracy  decimal.Decimal `mapstructure:"target_forecast_accuracy" default:"0.95" check:"share" help:"target of the accuracy of forecasts of the month's end"`
+
+	ScoreWeightSendRate   int             `mapstructure:"score_weight_send_rate" default:"40" check:"percent" help:"weight of the send rate in a campaign's score, percent; the three add up to 100"`
+	ScoreWeightConversion int             `mapstructure:"score_weight_conversion" default:"35" check:"percent" help:"weight of the conversion, percent"`
+	ScoreWeightCost       int             `mapstructure:"score_weight_cost" default:"25" check:"percent" help:"weight of the cost per meeting, percent"`
+	BandExcellent         decimal.Decimal `mapstructure:"band_excellent" default:"90" help:"score from which on a campaign is excellent"`
+	BandGood              decimal.Decimal `mapstructure:"band_good" default:"70" help:"score from which on a campaign is good"`
+	BandFair              decimal.Decimal `mapstructure:"band_fair" default:"50" help:"score from which on a campaign is fair; below it is poor"`
+	TierPremium           decimal.Decimal `mapstructure:"tier_premium" default:"0.9" check:"share" help:"send rate above which a campaign with the target's conversion deserves the premium models"`
+	TierStandard          decimal.Decimal `mapstructure:"tier_standard" default:"0.7" check:"share" help:"send rate from which on it deserves the standard ones"`
+	TierEfficiency        decimal.Decimal `mapstructure:"tier_efficiency" default:"0.5" check:"share" help:"send rate from which on it deserves the efficient ones; below, none"`
+	InvestSendRate        decimal.Decimal `mapstructure:"invest_send_rate" default:"0.8" check:"share" help:"send rate above which the conversion decides about a campaign"`
+	ReduceSendRate        decimal.Decimal `mapstructure:"reduce_send_rate" default:"0.5" check:"share" help:"send rate below which AI should be reduced"`
 }
 
 // App is the application beside Bursar.

@@ -103,10 +103,15 @@ func sample(k Key) string {
 		"budgets.monthly_ai":      "12.5",
 		"budgets.key_labels":      "production=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		"economics.meeting_value": "2000",
-		"tags.required":           "lead_id,email_id",
-		"reports.weekly":          "false",
-		"reports.monthly":         "false",
-		"reports.timezone":        "Europe/Berlin",
+		// Shares, and bounds that have to go together with the other defaults.
+		"economics.target_waste": "0.12", "economics.target_send_rate": "0.8", "economics.target_conversion": "0.06",
+		"economics.target_budget_use_low": "0.91", "economics.target_budget_use_high": "0.96", "economics.target_forecast_accuracy": "0.9",
+		"economics.score_weight_send_rate": "45", "economics.score_weight_conversion": "40", "economics.score_weight_cost": "30",
+		"economics.band_excellent": "91", "economics.band_good": "71", "economics.band_fair": "51",
+		"economics.tier_premium": "0.91", "economics.tier_standard": "0.71", "economics.tier_efficiency": "0.51",
+		"economics.invest_send_rate": "0.81", "economics.reduce_send_rate": "0.51",
+		"tags.required":  "lead_id,email_id",
+		"reports.weekly": "false", "reports.monthly": "false", "reports.timezone": "Europe/Berlin",
 	}[k.Name]; ok {
 		return s
 	}
@@ -121,6 +126,10 @@ var companions = map[string]string{
 	"proxy.tls_cert_file": "BURSAR_PROXY_TLS_KEY_FILE=key.pem",
 	"proxy.tls_key_file":  "BURSAR_PROXY_TLS_CERT_FILE=cert.pem",
 	"webhooks.addr":       "BURSAR_WEBHOOKS_SECRET=secret",
+
+	"economics.score_weight_send_rate":  "BURSAR_ECONOMICS_SCORE_WEIGHT_COST=20",
+	"economics.score_weight_conversion": "BURSAR_ECONOMICS_SCORE_WEIGHT_COST=20",
+	"economics.score_weight_cost":       "BURSAR_ECONOMICS_SCORE_WEIGHT_SEND_RATE=35",
 }
 
 func TestEverySettingCanBeSetInEveryPlace(t *testing.T) {

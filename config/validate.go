@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/shopspring/decimal"
 )
 
 // Validate checks every value and how they go together. [Load] has done so
@@ -66,7 +68,7 @@ func (c *Config) crossChecks() []error {
 	refuse(c.Journal.SegmentBytes > c.Journal.MaxBytes,
 		"journal.segment_bytes=%s is more than the whole journal may hold: set BURSAR_JOURNAL_SEGMENT_BYTES to at most journal.max_bytes=%s",
 		c.Journal.SegmentBytes, c.Journal.MaxBytes)
-	return problems
+	return append(problems, c.Economics.problems()...)
 }
 
 // checks are what a tag check may name. Their errors follow the key and its
@@ -82,6 +84,8 @@ var checks = map[string]func(any) error{
 	"purposes": func(v any) error { return checkPurposes(v.([]string)) },
 	"nonempty": func(v any) error { return checkNotEmpty(v.(string)) },
 	"amount":   func(v any) error { return checkAmount(v.(string)) },
+	"share":    func(v any) error { return checkShare(v.(decimal.Decimal)) },
+	"percent":  func(v any) error { return checkPercent(v.(int)) },
 	"divisors": func(v any) error { return checkDivisors(v.([]string)) },
 	"key_labels": func(v any) error {
 		_, err := readKeyLabels(v.([]string))

@@ -38,6 +38,11 @@ func targets(e *config.Economics) accounting.Targets {
 	t.DashboardCostPerEmail, t.DashboardCostPerMeeting = e.DashboardCostPerEmail, e.DashboardCostPerMeeting
 	t.CostPerEmail, t.CostPerMeeting = e.TargetCostPerEmail, e.TargetCostPerMeeting
 	t.ROI, t.Waste, t.SendRate, t.Conversion = e.TargetROI, e.TargetWaste, e.TargetSendRate, e.TargetConversion
+	t.BudgetUseLow, t.BudgetUseHigh, t.ForecastAccuracy = e.TargetBudgetUseLow, e.TargetBudgetUseHigh, e.TargetForecastAccuracy
+	t.InvestSendRate, t.ReduceSendRate = e.InvestSendRate, e.ReduceSendRate
+	t.Weights = accounting.ScoreWeights{SendRate: int64(e.ScoreWeightSendRate), Conversion: int64(e.ScoreWeightConversion), Cost: int64(e.ScoreWeightCost)}
+	t.Bands = accounting.BandBounds{Excellent: e.BandExcellent, Good: e.BandGood, Fair: e.BandFair}
+	t.Tiers = accounting.TierBounds{Premium: e.TierPremium, Standard: e.TierStandard, Efficiency: e.TierEfficiency}
 	t.MinLeads = int64(e.MinLeads)
 	return t
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"bursar/accounting"
 	"bursar/config"
 )
 
@@ -111,4 +113,13 @@ func TestAMonthOfEmailsCostsWhatItsCallsAndFixedCostsAddUpTo(t *testing.T) {
 	r.data("GET", "/api/costs/dashboard-metrics", "", &month)
 	require.Zero(t, month.EmailsSent)
 	require.False(t, month.CostPerEmail.Valid, "nothing sent is no cost of zero")
+}
+
+func TestTheDefaultTargetsAreThoseOfTheFoundingDocuments(t *testing.T) {
+	cfg, err := config.Load(nil, nil, t.TempDir())
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("%+v", accounting.DefaultTargets()), fmt.Sprintf("%+v", targets(&cfg.Economics)))
+	cfg.Economics.TierPremium, cfg.Economics.ScoreWeightCost = decimal.RequireFromString("0.99"), 5
+	changed := targets(&cfg.Economics)
+	require.Equal(t, "0.99 5", fmt.Sprintf("%s %d", changed.Tiers.Premium, changed.Weights.Cost))
 }
