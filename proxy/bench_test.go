@@ -44,7 +44,7 @@ func benchmarkHandler(b *testing.B, protocol openroutertest.Protocol) (addr stri
 	require.NoError(b, err)
 	server := NewServer(handler, ServerOptions{Logger: zerolog.Nop()})
 	served := make(chan struct{})
-	go func() { defer close(served); _ = server.Serve(listener) }()
+	go func() { defer close(served); _ = server.Serve(Listen(listener)) }()
 	b.Cleanup(func() {
 		require.NoError(b, server.Close())
 		<-served

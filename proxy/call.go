@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type call struct {
 	key        string // presented or injected; empty: none
 	writer     responseWriter
 	request    requestBody
+	arrived    int64  // bytes of the request body that came with its headers, as far as is known
 	gathered   []byte // the whole request body, if it was there at once
 
 	ask        accounting.Ask // to the guard
@@ -74,8 +76,22 @@ func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call)
 // nameKey puts the key's fingerprint on the event.
 func (c *call) nameKey() {
 	if c.key != "" {
-		c.event.KeyFingerprint = accounting.Fingerprint(c.key)
+		c.event.KeyFingerprint = c.handler.nameOf(c.key)
 	}
+}
+
+// keyName is a key and its fingerprint.
+type keyName struct{ key, fingerprint string }
+
+// nameOf is the key's fingerprint. Most calls are made with the same key as the
+// one before.
+func (h *Handler) nameOf(key string) string {
+	if last := h.keyName.Load(); last != nil && last.key == key {
+		return last.fingerprint
+	}
+	name := &keyName{strings.Clone(key), accounting.Fingerprint(key)}
+	h.keyName.Store(name)
+	return name.fingerprint
 }
 
 // holdKey keeps the key with which the call's cost can be asked for. One that

@@ -140,7 +140,7 @@ func newRigOn(t testing.TB, server *httptest.Server, adjust ...func(*Options)) *
 	g.base = "http://" + g.addr
 	g.front = NewServer(handler, ServerOptions{ReadHeaderTimeout: 5 * time.Second, Logger: zerolog.Nop()})
 	done := make(chan struct{})
-	go func() { defer close(done); _ = g.front.Serve(listener) }()
+	go func() { defer close(done); _ = g.front.Serve(Listen(listener)) }()
 	clientTransport := &http.Transport{DisableCompression: true}
 	g.client = &http.Client{Transport: clientTransport}
 	t.Cleanup(func() {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,7 +96,8 @@ type Handler struct {
 	purposes      map[string]bool
 	upgrades      httputil.ReverseProxy // of the calls that become a WebSocket
 	transport     timedTransport
-	authorization []string // of the injected key; empty: none is
+	keyName       atomic.Pointer[keyName] // of the last key
+	authorization []string                // of the injected key; empty: none is
 	metrics       *metrics
 	calls         openCalls
 	memory        *semaphore.Weighted // for the bodies that the guard asks about
@@ -182,6 +184,7 @@ func setDefault[T comparable](v *T, otherwise T) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := h.opts.Now()
 	c := &call{handler: h, started: started}
+	c.arrived = takeBeyond(r)
 	c.event.ID = accounting.NewRequestID(started, rand.Uint64(), rand.Uint64())
 	c.writer.wrap(w, c)
 

@@ -58,7 +58,7 @@ func (c *call) prepareBody(r *http.Request) {
 	b := &c.request
 	b.source, b.control, b.stall, b.now = r.Body, c.writer.control, c.handler.opts.ClientStallTimeout, c.handler.opts.Now
 	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
-		if head, complete := b.gather(int(r.ContentLength)); complete {
+		if head, complete := b.gather(int(r.ContentLength), c.arrived); complete {
 			c.gathered = head
 			// The transport may send the call again only where it has not
 			// written a byte of it; with an idempotency key it would also
@@ -77,9 +77,16 @@ func (c *call) prepareBody(r *http.Request) {
 	c.prepared = c.handler.opts.Now().Sub(c.started)
 }
 
-// gather returns the body if all of its size bytes arrive in time. If not, the
-// goroutine that waits for them goes on until the next bytes or the end.
-func (b *requestBody) gather(size int) (head []byte, complete bool) {
+// gather returns the body if all of its size bytes arrive in time; so many have
+// come already. If not, the goroutine that waits for them goes on until the next
+// bytes or the end.
+func (b *requestBody) gather(size int, arrived int64) (head []byte, complete bool) {
+	if arrived >= int64(size) {
+		head = make([]byte, size)
+		n, err := io.ReadFull(b.source, head)
+		b.scan(head[:n])
+		return head, err == nil
+	}
 	ahead := gather(b.source, size)
 	timer := time.NewTimer(gatherWait)
 	defer timer.Stop()

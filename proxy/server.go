@@ -32,6 +32,7 @@ func NewServer(handler http.Handler, opts ServerOptions) *http.Server {
 		IdleTimeout:       opts.IdleTimeout,
 		ErrorLog:          log.New(debugWriter{opts.Logger}, "", 0),
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},
+		ConnContext:       withClientConn,
 		// "OPTIONS *" is forwarded like everything else.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -17,14 +17,15 @@ type responseWriter struct {
 
 	// What each chunk of a stream needs stands together, so that it is fetched
 	// together: with many streams it has left the cache since the last one.
-	mu       sync.Mutex // a delayed flush comes from a goroutine of its own
-	flush    interface{ FlushError() error }
-	now      func() time.Time
-	stall    time.Duration
-	deadline time.Time // of the last write; zero: none was set
-	atOnce   bool      // every write of the answer is flushed
-	pending  bool      // something waits for lag to flush it
-	lag      *time.Timer
+	mu        sync.Mutex // a delayed flush comes from a goroutine of its own
+	flush     interface{ FlushError() error }
+	now       func() time.Time
+	stall     time.Duration
+	deadline  time.Time // of the last write; zero: none was set
+	unflushed int       // bytes that the server may keep back
+	atOnce    bool      // every write of the answer is flushed
+	pending   bool      // something waits for lag to flush it
+	lag       *time.Timer
 
 	control  *http.ResponseController
 	call     *call
@@ -75,7 +76,7 @@ var verdictAllowed = []string{string(accounting.VerdictAllowed)}
 // Unwrap is for http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// FlushError flushes the connection, under the deadline of the write before.
+// FlushError flushes the connection.
 func (w *responseWriter) FlushError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,6 +84,8 @@ func (w *responseWriter) FlushError() error {
 }
 
 func (w *responseWriter) flushNow() error {
+	w.extendDeadline()
+	w.unflushed = 0
 	if w.flush == nil {
 		return w.control.Flush() // which looks behind what wraps the server's own writer
 	}
@@ -102,16 +105,27 @@ func (w *responseWriter) WriteHeader(status int) {
 		}
 		w.status, w.wrote = status, true
 		w.headerAt = w.call.handler.opts.Now()
+	} else {
+		w.extendDeadline()
 	}
-	w.extendDeadline()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.extendDeadline()
+	w.willWrite(p)
 	return w.ResponseWriter.Write(p)
+}
+
+// serverBuffer is less than what the server keeps back of an answer, its headers
+// included, until there is more or it is flushed: so much needs no deadline.
+const serverBuffer = 2 << 10
+
+func (w *responseWriter) willWrite(p []byte) {
+	if w.unflushed += len(p); w.unflushed > serverBuffer {
+		w.extendDeadline()
+	}
 }
 
 // beginRelay prepares for the answer's body: its headers, which were written
@@ -131,7 +145,7 @@ func (w *responseWriter) beginRelay(atOnce bool) {
 func (w *responseWriter) relay(p []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.extendDeadline()
+	w.willWrite(p)
 	n, err := w.ResponseWriter.Write(p)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite

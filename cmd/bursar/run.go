@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"bursar/accounting/settle"
+	"bursar/proxy"
 )
 
 // run serves until ctx ends or something fails for good, and then stops in
@@ -62,7 +63,7 @@ func (p *program) start() error {
 		if p.cfg.Proxy.TLSCertFile != "" {
 			return p.proxyServer.ServeTLS(p.proxyListener, "", "")
 		}
-		return p.proxyServer.Serve(p.proxyListener)
+		return p.proxyServer.Serve(proxy.Listen(p.proxyListener))
 	})
 	p.announce()
 	p.succeed()

@@ -261,6 +261,12 @@ func (j *Journal) append(e *accounting.Event) error {
 	if !journaled(e.Kind) {
 		return fmt.Errorf("event of kind %d: only calls, polls and refusals are recorded", e.Kind)
 	}
+	s := j.shardOf(e.ID)
+	if e.Kind == accounting.Identified && e.Decision != nil && s.isOpen(e.ID) {
+		without := *e
+		without.Decision = nil // which its Opened has told
+		e = &without
+	}
 	buf := framePool.Get().(*[]byte)
 	defer framePool.Put(buf)
 	frame, err := appendFrame((*buf)[:0], e)
@@ -270,7 +276,6 @@ func (j *Journal) append(e *accounting.Event) error {
 	if cap(frame) <= maxPooled {
 		*buf = frame[:0]
 	}
-	s := j.shardOf(e.ID)
 	lsn, err := s.append(e.Kind, e.ID, frame)
 	if err != nil {
 		return err

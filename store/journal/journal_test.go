@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,28 @@ func TestACallThatNeverClosedComesBackInterruptedWithAllThatWasKnown(t *testing.
 	assert.Equal(t, accounting.StatusInterrupted, ptr(got[bare]).Status())
 	assert.Equal(t, "gen-"+lone.String(), got[lone].GenerationID, "an Opened that went elsewhere leaves its Identified")
 	assert.EqualValues(t, 3, again.Stats().Interrupted)
+}
+
+func TestTheDecisionIsWrittenOnceBeforeACallCloses(t *testing.T) {
+	opts := testOptions(t.TempDir())
+	j := mustOpen(t, opts)
+	decision := &accounting.BudgetDecision{Verdict: accounting.VerdictWarned, Detail: strings.Repeat("d", 500)}
+	told, untold := newID(), newID()
+	open, first, alone := opened(told), identified(told), identified(untold)
+	open.Decision, first.Decision, alone.Decision = decision, decision, decision
+	mustAppend(t, j, open)
+	before := j.Stats().Bytes
+	mustAppend(t, j, first)
+	assert.Less(t, j.Stats().Bytes-before, int64(500), "its Opened has told it")
+	assert.Same(t, decision, first.Decision, "the caller's event is left as it was")
+	mustAppend(t, j, alone)
+	crash(j)
+
+	for _, e := range drain(t, mustOpen(t, opts)) {
+		assert.Equal(t, "gen-"+e.ID.String(), e.GenerationID)
+		require.NotNil(t, e.Decision, "whichever frame it stands in")
+		assert.Equal(t, *decision, *e.Decision)
+	}
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -50,6 +50,14 @@ func newShard(j *Journal, index uint32) *shard {
 	return s
 }
 
+// isOpen reports whether a frame of an open call is here.
+func (s *shard) isOpen(id accounting.RequestID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.open[id]
+	return ok
+}
+
 // append writes one frame, unsalted so far, and books it. lsn is the number of
 // the write.
 func (s *shard) append(kind accounting.Kind, id accounting.RequestID, frame []byte) (lsn uint64, err error) {
