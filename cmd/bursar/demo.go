@@ -110,7 +110,9 @@ func (o *demoOrder) serve(ctx context.Context, cfg config.Config, p *program, ti
 	defer stopCampaign()
 	var wg sync.WaitGroup
 	if o.traffic {
-		wg.Go(func() { newSampleCampaign(p.proxyURL(), p.adminURL(), cfg.Admin.Token.Reveal()).run(campaign) })
+		wg.Go(func() {
+			newSampleCampaign(p.proxyURL(), p.adminURL(), cfg.Admin.Token.Reveal(), time.Now()).run(campaign)
+		})
 	}
 	select {
 	case err = <-ended:

@@ -15,24 +15,26 @@ import (
 func sampleBudgets() []accounting.Budget {
 	budgets := []accounting.Budget{
 		{ID: "winter-webinar-day", Name: "Winter webinar, a day", Scope: accounting.Scope{CampaignID: "winter-webinar"}, Period: accounting.PeriodDay,
-			Limit: usdAmount("1.20"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{90}},
+			Limit: amountOf("1.20"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{90}},
 		{ID: "each-lead", Name: "One lead, all in all", Each: accounting.EachLead, Period: accounting.PeriodTotal,
-			Limit: usdAmount("0.40"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{90}},
+			Limit: amountOf("0.40"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{90}},
 		{ID: "opus-week", Name: "The dearest model, a week", Scope: accounting.Scope{Model: modelOpus}, Period: accounting.PeriodWeek,
-			Limit: usdAmount("9"), Currency: accounting.USD, Mode: accounting.ModeAlert, Thresholds: []int{100}},
-		{ID: sampleTryOuts, Name: "Try-outs, a day", Scope: accounting.Scope{Purpose: accounting.PurposeTesting}, Period: accounting.PeriodDay,
-			Limit: usdAmount("0.05"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{}},
+			Limit: amountOf("4.50"), Currency: accounting.USD, Mode: accounting.ModeAlert, Thresholds: []int{100}},
+		{ID: "try-outs", Name: "Try-outs, a month", Scope: accounting.Scope{Purpose: accounting.PurposeTesting}, Period: accounting.PeriodMonth,
+			Limit: amountOf("1"), Currency: accounting.EUR, Mode: accounting.ModeSoft, OnExceed: accounting.ExceedWarn, Thresholds: []int{100}},
+		{ID: samplePlayground, Name: "Playground, a day", Scope: accounting.Scope{CampaignID: samplePlayground}, Period: accounting.PeriodDay,
+			Limit: amountOf("0.003"), Currency: accounting.USD, Mode: accounting.ModeHard, Thresholds: []int{100}},
 	}
 	for i := range budgets {
 		budgets[i].Enabled = true
-		budgets[i] = accounting.NormalizeBudget(budgets[i])
 	}
 	return budgets
 }
 
-const sampleTryOuts = "try-outs"
+// samplePlayground is a campaign, and a budget that is too small for it.
+const samplePlayground = "playground"
 
-func usdAmount(s string) accounting.Amount {
+func amountOf(s string) accounting.Amount {
 	return accounting.Amount{Decimal: decimal.RequireFromString(s)}
 }
 
@@ -41,6 +43,11 @@ type sampleGuard struct {
 	budgets []accounting.Budget
 	rate    decimal.Decimal                         // EUR for one USD
 	settled map[accounting.LeaseKey]decimal.Decimal // USD
+	held    map[accounting.LeaseKey]decimal.Decimal // for calls whose answer did not tell the cost
+}
+
+func newSampleGuard(budgets []accounting.Budget, rate decimal.Decimal) *sampleGuard {
+	return &sampleGuard{budgets: budgets, rate: rate, settled: make(map[accounting.LeaseKey]decimal.Decimal), held: make(map[accounting.LeaseKey]decimal.Decimal)}
 }
 
 // decide lets the calls of a history pass, or refuses them. What was refused was
@@ -97,25 +104,32 @@ func (g *sampleGuard) judge(c *historicCall) {
 	}
 	for _, share := range d.Budgets {
 		key := accounting.LeaseKey{BudgetID: share.BudgetID, EachValue: share.EachValue, PeriodStart: share.PeriodStart}
-		g.settled[key] = g.settled[key].Add(c.billed.Value)
+		if c.Usage.Cost.Known || !share.Charge.IsPositive() {
+			g.settled[key] = g.settled[key].Add(c.billed.Value)
+		} else if c.Error == "" {
+			g.held[key] = g.held[key].Add(share.Charge)
+		}
 	}
 }
 
 // share is a budget's part in the decision about a call that may cost bound.
 func (g *sampleGuard) share(b *accounting.Budget, each string, c *historicCall, bound decimal.Decimal) accounting.BudgetShare {
 	start, _ := b.Period.Window(c.CreatedAt(), time.UTC)
+	key := accounting.LeaseKey{BudgetID: b.ID, EachValue: each, PeriodStart: start}
 	s := accounting.BudgetShare{
 		BudgetID: b.ID, EachValue: each, PeriodStart: start, Verdict: accounting.VerdictAllowed, Limit: b.Limit.Decimal,
-		Settled: g.settled[accounting.LeaseKey{BudgetID: b.ID, EachValue: each, PeriodStart: start}],
+		Settled: g.settled[key], Reserved: g.held[key],
 	}
 	if b.Currency == accounting.EUR {
 		s.Settled = s.Settled.Mul(g.rate)
 	}
 	switch {
-	case b.Mode == accounting.ModeHard && s.Settled.Add(bound).GreaterThan(s.Limit):
+	case b.Mode == accounting.ModeHard && s.Settled.Add(s.Reserved).Add(bound).GreaterThan(s.Limit):
 		s.Verdict, s.Reason = accounting.VerdictBlocked, accounting.ReasonNoRoom
 	case b.Mode == accounting.ModeHard:
 		s.Charge = bound
+	case b.Mode == accounting.ModeSoft && s.Settled.GreaterThanOrEqual(s.Limit) && b.OnExceed == accounting.ExceedWarn:
+		s.Verdict, s.Reason = accounting.VerdictWarned, accounting.ReasonExceeded
 	case b.Mode == accounting.ModeSoft && s.Settled.GreaterThanOrEqual(s.Limit) && b.Essential(c.Tags.Purpose):
 		s.Verdict, s.Reason = accounting.VerdictWarned, accounting.ReasonEssential
 	case b.Mode == accounting.ModeSoft && s.Settled.GreaterThanOrEqual(s.Limit):

@@ -162,9 +162,9 @@ func (l *sampleLead) happen(at time.Time, kind accounting.ActivityType) {
 	switch {
 	case kind == accounting.DealWon:
 		a.Source, a.Currency = "api", accounting.EUR
-		a.Value = accounting.Some(decimal.NewFromInt(int64(600 + 50*l.IntN(40))))
+		a.Value = accounting.Some(decimal.NewFromInt(int64(60 + 10*l.IntN(20))))
 	case kind == accounting.MeetingBooked && l.tags.LeadValue == accounting.LeadValueHigh:
-		a.Source, a.Currency, a.Value = "api", accounting.EUR, accounting.Some(decimal.NewFromInt(400))
+		a.Source, a.Currency, a.Value = "api", accounting.EUR, accounting.Some(decimal.NewFromInt(60))
 	}
 	l.told.activities = append(l.told.activities, a)
 }

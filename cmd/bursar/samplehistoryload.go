@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,8 @@ type historyLoader struct {
 	store   *postgres.Store
 	clock   time.Time // the present moment of the story
 	history sampleHistory
+
+	unconfirmed toldHistory // of the latest day
 }
 
 // sampleActor is who set up the demo, in the audit log.
@@ -127,28 +130,49 @@ func (l *historyLoader) day(ctx context.Context, told toldHistory, day accountin
 	if err := l.closeMonths(ctx, day); err != nil {
 		return err
 	}
-	if l.clock = day.Start().Add(17 * time.Hour); l.clock.After(now) {
-		l.clock = now
+	if n := len(told.calls); n > 0 {
+		l.clock = told.calls[n-1].recorded()
 	}
-	events := make([]accounting.Event, len(told.calls))
-	var settlements []postgres.Settlement
-	for i := range told.calls {
-		c := &told.calls[i]
-		events[i] = c.Event
-		if c.billed.Known {
-			settlements = append(settlements, postgres.Settlement{ID: c.ID, Generation: c.record(), At: c.recorded()})
+	var wg sync.WaitGroup
+	var shipped, confirmed error
+	wg.Go(func() { shipped = l.ship(ctx, told.calls) })
+	wg.Go(func() { confirmed = l.confirm(ctx, l.unconfirmed) })
+	wg.Wait()
+	if err := errors.Join(shipped, confirmed); err != nil {
+		return err
+	}
+	if l.unconfirmed = told; day == accounting.DayOf(now) {
+		if err := l.confirm(ctx, told); err != nil {
+			return err
 		}
 	}
-	if _, err := l.store.Ship(ctx, events); err != nil {
-		return err
+	return l.brakeSpikes(ctx, day)
+}
+
+func (l *historyLoader) ship(ctx context.Context, calls []historicCall) error {
+	events := make([]accounting.Event, len(calls))
+	for i := range calls {
+		events[i] = calls[i].Event
+	}
+	_, err := l.store.Ship(ctx, events)
+	return err
+}
+
+// confirm records what came after the calls of a day: OpenRouter's own record of
+// each, and what became of the leads. Days in a row meet in few rows, so one is
+// confirmed while the next is shipped.
+func (l *historyLoader) confirm(ctx context.Context, told toldHistory) error {
+	var settlements []postgres.Settlement
+	for i := range told.calls {
+		if c := &told.calls[i]; c.billed.Known {
+			settlements = append(settlements, postgres.Settlement{ID: c.ID, Generation: c.record(), At: c.recorded()})
+		}
 	}
 	if _, err := l.store.SettleAll(ctx, settlements); err != nil {
 		return err
 	}
-	if _, err := l.store.RecordActivities(ctx, told.activities); err != nil {
-		return err
-	}
-	return l.brakeSpikes(ctx, day)
+	_, err := l.store.RecordActivities(ctx, told.activities)
+	return err
 }
 
 // closeMonths closes what is due on a day, soon after midnight.

@@ -30,13 +30,13 @@ func (l *historyLoader) prepare(ctx context.Context, from, now time.Time, fresh 
 	first := accounting.MonthOf(l.history.first.Start())
 	rates := []accounting.ExchangeRate{}
 	for m, n := first, 0; !m.Start().After(now); m, n = m.Next(), n+1 {
-		rates = append(rates, accounting.ExchangeRate{Day: accounting.DayOf(m.Start()), USDToEUR: usdAmount(sampleRates[n%len(sampleRates)])})
+		rates = append(rates, accounting.ExchangeRate{Day: accounting.DayOf(m.Start()), USDToEUR: amountOf(sampleRates[n%len(sampleRates)])})
 	}
 	if _, err := l.store.PutExchangeRates(ctx, rates, sampleActor); err != nil || !fresh {
 		return err
 	}
 	platform := platformHeyReach
-	if err := l.store.PutFixedCost(ctx, accounting.DatedFixedCost{Name: "heyreach", From: first.Next(), EUR: usdAmount(sampleSeat), Platform: &platform}, sampleActor); err != nil {
+	if err := l.store.PutFixedCost(ctx, accounting.DatedFixedCost{Name: "heyreach", From: first.Next(), EUR: amountOf(sampleSeat), Platform: &platform}, sampleActor); err != nil {
 		return err
 	}
 	if err := l.store.EnsureBudget(ctx, l.history.monthly); err != nil {
@@ -55,7 +55,7 @@ func (l *historyLoader) tellCampaigns(ctx context.Context) error {
 		s := &sampleStories[i]
 		c := accounting.CampaignSettings{ID: s.id, Name: &s.name, Platform: &s.platform, Currency: accounting.EUR, Testing: s.testing}
 		if s.meetingValue != "" {
-			value := usdAmount(s.meetingValue)
+			value := amountOf(s.meetingValue)
 			c.MeetingValue = &value
 		}
 		if _, err := l.store.PutCampaign(ctx, c, sampleActor); err != nil {
@@ -93,8 +93,9 @@ func (l *historyLoader) conclude(ctx context.Context, now time.Time, fresh bool)
 // reconcile compares the days that nobody has compared, each on the night after
 // it.
 func (l *historyLoader) reconcile(ctx context.Context, now time.Time) error {
+	theirs := &sampleActivity{books: l.store, history: l.history}
 	reconciler, err := settle.NewReconciler(settle.ReconcilerOptions{
-		Books: l.store, Findings: l.store, Days: l.store, Activity: &sampleActivity{books: l.store, history: l.history},
+		Books: l.store, Findings: l.store, Days: l.store, Activity: theirs,
 		ManagementKey: sampleKey, Tolerance: l.cfg.Reconcile.Tolerance, Now: func() time.Time { return l.clock }, Logger: zerolog.Nop()})
 	if err != nil {
 		return err
@@ -109,6 +110,9 @@ func (l *historyLoader) reconcile(ctx context.Context, now time.Time) error {
 		if l.clock.After(now) {
 			continue
 		}
+		if err := l.sample(ctx, theirs, day); err != nil {
+			return err
+		}
 		if _, err := reconciler.Reconcile(ctx, day, day); err != nil {
 			return err
 		}
@@ -120,6 +124,32 @@ func (l *historyLoader) reconcile(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// sample notes what the account had used at the two midnights of a day.
+func (l *historyLoader) sample(ctx context.Context, theirs *sampleActivity, day accounting.Day) error {
+	charged, err := theirs.Activity(ctx, "", day, "")
+	if err != nil {
+		return err
+	}
+	known, err := l.store.Samples(ctx, day.Start(), day.Start())
+	if err != nil {
+		return err
+	}
+	at := accounting.Sample{Sampled: accounting.Sampled{Source: accounting.SourceCredits}, TakenAt: day.Start(), Usage: decimal.NewFromInt(100), TotalCredits: accounting.Some(decimal.NewFromInt(1000))}
+	for _, s := range known {
+		if s.Source == accounting.SourceCredits {
+			at.Usage = s.Usage
+		}
+	}
+	if err := l.store.SaveSamples(ctx, at.TakenAt, []accounting.Sample{at}); err != nil {
+		return err
+	}
+	at.TakenAt = day.End()
+	for _, a := range charged {
+		at.Usage = at.Usage.Add(a.Usage)
+	}
+	return l.store.SaveSamples(ctx, at.TakenAt, []accounting.Sample{at})
 }
 
 // sampleActivity is OpenRouter's GET /activity for days of the history, of
