@@ -39,8 +39,9 @@ type Mapping struct {
 	Events map[string]accounting.ActivityType `json:"events"`
 }
 
-// DefaultMappings are those of the platforms' documented payloads, by the last
-// part of their address. [ReadMappings] replaces any of them.
+// DefaultMappings are those of Instantly's documented payloads, of HeyReach's as
+// others report them (docs/webhooks.md says what that rests on), and of our own,
+// by the last part of their address. [ReadMappings] replaces any of them.
 func DefaultMappings() map[string]Mapping {
 	generic := make(map[string]accounting.ActivityType)
 	for _, t := range accounting.ActivityTypes() {
@@ -57,8 +58,8 @@ func DefaultMappings() map[string]Mapping {
 			},
 		},
 		"heyreach": {
-			Event: "event_type|eventType", ID: "event_id|id", Campaign: "campaign.id|campaign_id|campaignId",
-			Lead: "lead.id|lead.profile_url|lead.profileUrl|lead_id", Time: "timestamp", Platform: "heyreach",
+			Event: "event_type|eventType|event", ID: "event_id|eventId|id", Campaign: "campaign.id|campaign_id|campaignId",
+			Lead: "lead.id|lead.profile_url|lead.profileUrl|leadProfile.linkedInUrl|lead_id", Time: "timestamp", Platform: "heyreach",
 			Events: map[string]accounting.ActivityType{
 				"message_sent": accounting.EmailSent, "inmail_sent": accounting.EmailSent,
 				"message_reply_received": accounting.ReplyReceived, "every_message_reply_received": accounting.ReplyReceived, "inmail_reply_received": accounting.ReplyReceived,

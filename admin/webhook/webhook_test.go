@@ -100,6 +100,8 @@ func TestEventsOfThePlatformsBecomeActivitiesOnce(t *testing.T) {
 		{"instantly", strings.Replace(sent, "email_sent", "email_bounced", 1)},
 		{"heyreach", `{"event_type":"MESSAGE_SENT","campaign":{"id":417},"lead":{"profile_url":"https://example.com/in/ada"},"id":"e-1"}`},
 		{"heyreach", `{"id":"e-1","event_type":"message_sent","lead":{"profile_url":"https://example.com/in/ada"},"campaign":{"id":417}}`},
+		{"heyreach", `{"eventType":"MESSAGE_REPLY_RECEIVED","leadProfile":{"linkedInUrl":"https://example.com/in/ada"},"campaign":{"id":417,"name":"Q2"},"timestamp":"2026-11-22T11:00:00Z"}`},
+		{"heyreach", `{"event":"INMAIL_SENT","eventId":"e-2","campaignId":418,"lead":{"profileUrl":"https://example.com/in/bob"}}`},
 		{"generic", `{"type":"deal_won","id":"d-1","campaignId":"q4","leadId":"ada","emailId":"m-1","platform":"crm","value":2000.50,"currency":"usd"}`},
 	} {
 		status, answer := r.send("POST", "/webhooks/"+event.path, event.body, "Authorization", bearer)
@@ -110,6 +112,8 @@ func TestEventsOfThePlatformsBecomeActivitiesOnce(t *testing.T) {
 		"meeting_booked q4/ada@example.com/ on instantly by webhook/instantly at 2026-11-22T09:00:00Z",
 		"bounced q4/ada@example.com/ on instantly by webhook/instantly at 2026-11-22T09:00:00Z",
 		"email_sent 417/https://example.com/in/ada/ on heyreach by webhook/heyreach at 2026-11-22T12:00:00Z",
+		"reply_received 417/https://example.com/in/ada/ on heyreach by webhook/heyreach at 2026-11-22T11:00:00Z",
+		"email_sent 418/https://example.com/in/bob/ on heyreach by webhook/heyreach at 2026-11-22T12:00:00Z",
 		"deal_won q4/ada/m-1 on crm by webhook/generic at 2026-11-22T12:00:00Z 2000.5 USD",
 	}, r.store.list)
 }
