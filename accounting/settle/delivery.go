@@ -99,7 +99,11 @@ func (d *Deliveries) Raised(alerts []accounting.Alert) {
 	for i := range alerts {
 		a := &alerts[i]
 		d.metrics.raised.WithLabelValues(a.Kind, string(a.Severity)).Inc()
-		d.opts.Logger.Warn().Str("kind", a.Kind).Str("severity", string(a.Severity)).Str("subject", a.Subject).Msg("alert: " + a.Title)
+		level := zerolog.WarnLevel
+		if a.Severity == accounting.SeverityInfo {
+			level = zerolog.InfoLevel
+		}
+		d.opts.Logger.WithLevel(level).Str("kind", a.Kind).Str("severity", string(a.Severity)).Str("subject", a.Subject).Msg("alert: " + a.Title)
 	}
 	for _, l := range d.lanes {
 		select {

@@ -32,7 +32,7 @@ func (c *alertChannel) SendAlert(ctx context.Context, a *accounting.Alert, test 
 		// The time tells alerts of one database from those of another.
 		ID:   fmt.Sprintf("alert-%d-%d", a.ID, a.CreatedAt.UnixMilli()),
 		Kind: a.Kind, Severity: notify.Severity(a.Severity), Title: a.Title, Text: a.Text,
-		Link: alertLink(c.appURL, a.Subject), At: a.CreatedAt, Fields: alertFields(a.Data), Test: test,
+		HTML: a.HTML, Link: alertLink(c.appURL, a.Subject), At: a.CreatedAt, Fields: alertFields(a.Data), Test: test,
 	})
 }
 
