@@ -75,6 +75,7 @@ type Handler struct {
 	version   string
 	openAPI   []byte
 	docs      func() ([]byte, error) // the page of /docs
+	gatherer  prometheus.Gatherer
 	live      *live
 	proxyURL  string
 
@@ -123,6 +124,7 @@ func New(o Options) (*Handler, error) {
 		ready:     newReadiness(o.Readiness, o.Draining),
 		log:       o.Logger,
 		version:   o.Version,
+		gatherer:  o.Gatherer,
 		proxyURL:  cmp.Or(o.ProxyURL, "http://127.0.0.1:8080"),
 
 		exports:         o.Exports,

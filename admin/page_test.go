@@ -80,7 +80,7 @@ func TestTheScriptOfACampaignNameIsNotALink(t *testing.T) {
 
 func TestOnlyTheProgramsOwnScriptAndStyleMayRun(t *testing.T) {
 	h := newHandler(t, &fakeUsage{page: accounting.UsagePage{Rows: []accounting.UsageRow{call(1, "q4", "0.1")}}}, nil)
-	for _, target := range []string{"/", "/calls", "/login", "/nothing"} {
+	for _, target := range []string{"/calls", "/health", "/login", "/nothing"} {
 		res := get(h, target, "Accept", "text/html")
 		body := bodyOf(t, res)
 		policy := res.Header.Get("Content-Security-Policy")

@@ -18,11 +18,15 @@ const callAudits = 50
 
 // callPage is the content of /calls/{id}.
 type callPage struct {
-	Row     accounting.UsageRow
-	Fields  []callField
-	Attach  bool // a generation can be attached
-	Dismiss bool // the call can be dismissed
-	Audit   []accounting.AuditEntry
+	Row         accounting.UsageRow
+	Story       []storyStep
+	Next        string             // what Bursar does next; empty: nothing is left to do
+	Difference  *accounting.Amount // of both costs, USD
+	Explanation *explanation       // of the budgets' decision; nil: there is none
+	Fields      []callField
+	Attach      bool // a generation can be attached
+	Dismiss     bool // the call can be dismissed
+	Audit       []accounting.AuditEntry
 }
 
 // callField is one column of a call's row, for people.
@@ -45,9 +49,13 @@ func (h *Handler) callPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	decision, err := h.explained(r.Context(), id)
+	if err != nil {
+		return err
+	}
 	dismiss := row.Status.Undecided() && row.CostUSD == nil
 	return h.renderPage(w, r, http.StatusOK, "call", "Call", callPage{
-		Row:     row,
+		Row: row, Story: storyOf(&row), Next: whatComesNext(&row), Difference: difference(&row), Explanation: decision,
 		Fields:  fieldsOf(row),
 		Attach:  (row.Status.Undecided() || row.Status == accounting.StatusDismissed) && row.KeyFingerprint != nil,
 		Dismiss: dismiss,

@@ -16,26 +16,29 @@ import (
 
 // pageFuncs are what templates call.
 var pageFuncs = template.FuncMap{
-	"or_dash":  orDash,
-	"or_empty": func(s *string) string { return value(s) },
-	"split":    splitAmount,
-	"seconds":  seconds,
-	"utc":      utc,
-	"time":     timeElement,
-	"json":     func(v json.RawMessage) string { return cmp.Or(string(v), "–") },
-	"meaning":  meaningOf,
-	"calls":    theseCalls,
-	"percent":  percent,
-	"count":    groupThousands,
-	"words":    words,
-	"query":    query,
-	"segment":  url.PathEscape,
-	"navigate": func() any { return navigation },
-	"scope":    scopeText,
-	"score":    scoreText,
-	"meter":    meter,
-	"name":     func(name *string, id string) string { return cmp.Or(value(name), id) },
-	"list":     func(v ...any) []any { return v },
+	"or_dash":      orDash,
+	"or_empty":     func(s *string) string { return value(s) },
+	"split":        splitAmount,
+	"seconds":      seconds,
+	"utc":          utc,
+	"time":         timeElement,
+	"json":         func(v json.RawMessage) string { return cmp.Or(string(v), "–") },
+	"meaning":      meaningOf,
+	"calls":        theseCalls,
+	"percent":      percent,
+	"count":        groupThousands,
+	"words":        words,
+	"query":        query,
+	"segment":      url.PathEscape,
+	"navigate":     func() any { return navigation },
+	"scope":        scopeText,
+	"score":        scoreText,
+	"meter":        meter,
+	"verdictClass": verdictClass,
+	"usd":          func(a accounting.Amount) string { return readable(a.Decimal) },
+	"wasteLink":    wasteLink,
+	"name":         func(name *string, id string) string { return cmp.Or(value(name), id) },
+	"list":         func(v ...any) []any { return v },
 }
 
 // Show shows an amount of EUR, nil as a dash, with its exact value on hover:
@@ -260,4 +263,30 @@ func meter(percent *accounting.Amount, state string) template.HTML {
 	}
 	return template.HTML(`<svg class="bar ` + state + `" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width="100" height="8"/><rect width="` + //nolint:gosec // digits, and words of our own
 		width.String() + `" height="8"/></svg>`)
+}
+
+// wasteLink is the page that lists the rows of a kind of waste; empty: there is
+// none that lists them alone.
+func wasteLink(kind accounting.WasteKind) string {
+	switch kind {
+	case accounting.WasteUnsent:
+		return "/leads?state=unsent"
+	case accounting.WasteBounced, accounting.WasteUnsubscribed:
+		return "/leads?state=lost"
+	case accounting.WasteFailed, accounting.WasteCancelled, accounting.WasteTruncated, accounting.WasteRedrafted:
+	}
+	return ""
+}
+
+// verdictClass is the colour of a verdict, which is said in words beside it.
+func verdictClass(v accounting.Verdict) string {
+	switch v {
+	case accounting.VerdictAgrees, accounting.VerdictWithinTolerance:
+		return "good"
+	case accounting.VerdictDiffers:
+		return "bad"
+	case accounting.VerdictUnavailable:
+		return "wait"
+	}
+	return ""
 }

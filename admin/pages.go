@@ -82,6 +82,12 @@ func (h *Handler) pageRoutes() {
 	h.mux.Handle("GET /calls/{id}", h.adapt(h.callPage))
 	h.mux.Handle("POST /calls/{id}/generation", h.adapt(h.attachForm))
 	h.mux.Handle("POST /calls/{id}/dismiss", h.adapt(h.dismissForm))
+	h.mux.Handle("GET /leads", h.adapt(h.leadsPage))
+	h.mux.Handle("GET /leads/{id}", h.adapt(h.leadPage))
+	h.mux.Handle("GET /emails/{id}", h.adapt(h.emailPage))
+	h.mux.Handle("GET /reconciliation", h.adapt(h.reconciliationPage))
+	h.mux.Handle("GET /settings", h.adapt(h.settingsPage))
+	h.mux.Handle("GET /health", h.adapt(h.healthPage))
 	h.mux.Handle("GET /live", h.adapt(h.serveLive))
 }
 

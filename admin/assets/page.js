@@ -67,7 +67,9 @@
       else if (kind === "raw") put(field.name, text);
       else put(field.name, JSON.stringify(field.value));
     }
-    const write = map => "{" + [...map].map(([k, v]) => JSON.stringify(k) + ":" + (v instanceof Map ? write(v) : v)).join(",") + "}";
+    // "rates.0.day" is a field of the first entry of a list.
+    const isList = map => map.size > 0 && [...map.keys()].every(k => /^\d+$/.test(k));
+    const write = map => isList(map) ? "[" + [...map.values()].map(v => v instanceof Map ? write(v) : v).join(",") + "]" : "{" + [...map].map(([k, v]) => JSON.stringify(k) + ":" + (v instanceof Map ? write(v) : v)).join(",") + "}";
     return write(root);
   };
 
@@ -77,6 +79,18 @@
     output.className = bad ? "error" : "good";
     output.setAttribute("role", bad ? "alert" : "status");
     output.textContent = text;
+  };
+
+  // data-show="deliveries: channel state error" lists these fields of the answer.
+  const list = (form, data) => {
+    const [name, fields] = form.dataset.show.split(":").map(s => s.trim());
+    const items = document.createElement("ul");
+    for (const entry of data?.[name] ?? []) {
+      const item = document.createElement("li");
+      item.textContent = fields.split(" ").map(f => entry[f]).filter(v => v !== null && v !== undefined && v !== "").join(": ");
+      items.append(item);
+    }
+    form.querySelector("output").append(items);
   };
 
   const complain = (form, problem) => {
@@ -121,7 +135,10 @@
       form.dispatchEvent(new CustomEvent("bursar:done", { bubbles: true, detail: content.data }));
       const then = form.dataset.then ?? "reload";
       if (then === "reload") location.reload();
-      else if (then === "stay") say(form, form.dataset.done ?? "Done.", false);
+      else if (then === "stay") {
+        say(form, form.dataset.done ?? "Done.", false);
+        if (form.dataset.show) list(form, content.data);
+      }
       else location.assign(then);
     } catch {
       say(form, "Bursar does not answer. Nothing was changed as far as this page knows; try again.", true);
