@@ -24,6 +24,7 @@ func wholeHandler(t *testing.T) *Handler {
 		o.Budgets = &BudgetOptions{Store: &fakeBudgets{}}
 		o.Economics = &EconomicsOptions{Store: &fakeEconomics{}, Targets: accounting.DefaultTargets(), UnsentAfter: 14, Rate: decimal.RequireFromString("0.92")}
 		o.Economics.AlertRules, o.Economics.Reports = &fakeRules{}, &fakeReports{}
+		o.Economics.Experiments = &fakeExperiments{}
 	})
 }
 

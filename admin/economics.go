@@ -21,8 +21,11 @@ type EconomicsOptions struct {
 
 	Rates      ExchangeRates // nil: their routes do not exist
 	FixedCosts FixedCosts    // nil: their routes do not exist
-	AlertRules AlertRules    // nil: their routes do not exist
-	Reports    Reports       // nil: their routes do not exist
+
+	Experiments Experiments // nil: their routes do not exist
+	Purposes    []string    // that a call can have; nil: any
+	AlertRules  AlertRules  // nil: their routes do not exist
+	Reports     Reports     // nil: their routes do not exist
 
 	// RemainingCredits is what OpenRouter's account has left, USD; unknown where
 	// no key may read it. It is asked at most once a minute, and must return
@@ -118,6 +121,7 @@ func (e *economics) routes(api huma.API) {
 	e.campaignRoutes(api)
 	e.leadRoutes(api)
 	e.rateRoutes(api)
+	e.experimentRoutes(api)
 	e.alertRuleRoutes(api)
 	e.reportRoutes(api)
 	for t, descriptions := range economicsColumns {

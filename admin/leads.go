@@ -56,7 +56,7 @@ var recommendOperation = huma.Operation{
 	OperationID: "recommend", Method: http.MethodGet, Path: "/api/leads/{id}/recommendation",
 	Summary: "How much AI a lead deserves",
 	Description: "premium in a campaign whose decision is invest_more; else standard for a lead of high value (X-Lead-Value: high); else basic, or none where the campaign's AI is to be reduced. " +
-		"The campaign is the lead's latest, or campaignId; its figures are those of this and the two months before.",
+		"The campaign is the lead's latest, or campaignId; its figures are those of this and the two months before. Where an experiment has the lead in an arm without AI, none, whatever the figures say.",
 	Tags: []string{"leads"}, Security: needsToken, Errors: economicsErrors, RejectUnknownQueryParameters: true,
 }
 
@@ -205,6 +205,7 @@ type recommendation struct {
 	Personalisation accounting.Personalisation  `json:"personalisation" doc:"premium, standard, basic or none." example:"standard"`
 	Decision        accounting.CampaignDecision `json:"campaign_decision" example:"optimise_workflow"`
 	Why             string                      `json:"why" doc:"In words."`
+	Experiments     []accounting.Assignment     `json:"experiments" nullable:"false" doc:"The lead's arms in experiments that run; one without AI recommends none."`
 }
 
 // recommendMonths is how far back the figures of a recommendation go.
@@ -243,6 +244,12 @@ func (e *economics) recommend(ctx context.Context, in *recommendInput) (*answer[
 	}
 	r.Personalisation = accounting.Recommend(r.Decision, value)
 	r.Why = why(r.Personalisation, r.Decision)
+	if r.Experiments, err = e.assignments(reading, in.ID, r.CampaignID); err != nil {
+		return nil, err
+	}
+	if none, words, ok := withoutAI(r.Experiments); ok {
+		r.Personalisation, r.Why = none, words
+	}
 	return answered(r), nil
 }
 

@@ -303,6 +303,7 @@ func (p *program) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.offerExperiments(economics)
 	handler, err := admin.New(admin.Options{
 		Economics: economics, ProxyURL: p.proxyURL(),
 		Token: p.cfg.Admin.Token.Reveal(), AppURL: p.cfg.App.URL,
