@@ -1,4 +1,4 @@
-import { type FormEvent, StrictMode, useState } from 'react';
+import { StrictMode, type SubmitEvent, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { type ActivityType, BursarProvider, useCostTracking } from '../src/index.js';
 
@@ -67,10 +67,10 @@ function Record() {
         Campaign
         <input name="campaign" value={campaign} onChange={(event) => setCampaign(event.target.value)} />
       </label>
-      <button type="button" id="email-sent" onClick={() => record('email_sent')}>
+      <button type="button" id="email-sent" onClick={() => void record('email_sent')}>
         Email sent
       </button>
-      <button type="button" id="meeting-booked" onClick={() => record('meeting_booked')}>
+      <button type="button" id="meeting-booked" onClick={() => void record('meeting_booked')}>
         Meeting booked
       </button>
       <output>{said}</output>
@@ -84,11 +84,11 @@ function App() {
     adminURL: asked ?? 'http://127.0.0.1:8081',
   });
   // The token stays in the memory of this page.
-  const connect = (event: FormEvent<HTMLFormElement>) => {
+  const connect = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    const token = String(form.get('token'));
-    setWhere({ adminURL: String(form.get('admin')), ...(token ? { token } : {}) });
+    const field = (name: string) => form.get(name) as string; // a file it is not
+    setWhere({ adminURL: field('admin'), token: field('token') });
   };
   return (
     <BursarProvider {...where}>

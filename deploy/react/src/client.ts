@@ -37,21 +37,16 @@ export interface BursarOptions {
 /** What can be asked of a Bursar. */
 export interface BursarClient {
   /** Reads the figures of the present month. */
-  dashboardMetrics(options?: { signal?: AbortSignal | undefined }): Promise<Reading<DashboardMetrics>>;
+  readonly dashboardMetrics: (options?: { signal?: AbortSignal | undefined }) => Promise<Reading<DashboardMetrics>>;
   /**
    * Records that an email was sent, a meeting booked, … It counts once, however
    * often it has to be sent: without an id of yours it gets one.
    */
-  recordActivity(type: ActivityType, campaignId?: string, details?: ActivityDetails): Promise<Recorded>;
+  readonly recordActivity: (type: ActivityType, campaignId?: string, details?: ActivityDetails) => Promise<Recorded>;
   /** Calls a model through Bursar, for whom the tags say. For servers only, if it needs a key. */
-  makeTrackedRequest(
-    messages: Message[],
-    model: string,
-    tags?: Tags,
-    options?: CallOptions,
-  ): Promise<TrackedCompletion>;
+  readonly makeTrackedRequest: (messages: Message[], model: string, tags?: Tags, options?: CallOptions) => Promise<TrackedCompletion>;
   /** The same with a stream of server-sent events: the answer as it arrives, with an OK status. */
-  streamTrackedRequest(messages: Message[], model: string, tags?: Tags, options?: CallOptions): Promise<Response>;
+  readonly streamTrackedRequest: (messages: Message[], model: string, tags?: Tags, options?: CallOptions) => Promise<Response>;
   readonly leadProcessingCostTracker: LeadProcessingCostTracker;
 }
 
@@ -110,7 +105,7 @@ function dataOf<T>(path: string, response: Response, text: string): Reading<T> {
     throw new BursarError(message, response.status, null, { cause });
   }
   const { value, exact } = answer as Reading<{ success?: boolean; data: T }>;
-  if (response.ok && value?.success === true) return { value: value.data, exact: exact.data } as Reading<T>;
+  if (response.ok && value?.success === true) return { value: value.data, exact: exact.data };
   const problem = value as unknown as Problem | null;
   if (typeof problem?.detail === 'string') throw new AdminError(problem);
   throw new BursarError(`${path} answered ${response.status}: is this Bursar's admin port?`, response.status);

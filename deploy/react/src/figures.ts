@@ -63,7 +63,7 @@ export class FiguresStore {
     if (this.#reading !== reading) return;
     this.#reading = null;
     this.#figures = next;
-    if (this.interval > 0) this.#timer = setTimeout(this.refresh, this.interval);
+    if (this.interval > 0) this.#timer = setTimeout(() => void this.refresh(), this.interval);
     for (const listener of this.#listeners) listener();
   };
 

@@ -8,17 +8,17 @@ export type LeadDetails = Omit<Activity, 'type' | 'leadId' | 'metadata'>;
 /** What a lead cost, whether an email went out, and what came of it. */
 export interface LeadProcessingCostTracker {
   /** Calls a model for a lead, with the purpose lead_personalization unless another is given. */
-  trackPersonalization(
+  readonly trackPersonalization: (
     leadId: string,
     messages: Message[],
     model: string,
     tags?: Omit<Tags, 'leadId'>,
     options?: CallOptions,
-  ): Promise<TrackedCompletion>;
+  ) => Promise<TrackedCompletion>;
   /** Records that an email was sent to the lead. */
-  trackSent(leadId: string, details?: LeadDetails): Promise<Recorded>;
+  readonly trackSent: (leadId: string, details?: LeadDetails) => Promise<Recorded>;
   /** Records that the lead booked a meeting. */
-  trackConversion(leadId: string, details?: LeadDetails): Promise<Recorded>;
+  readonly trackConversion: (leadId: string, details?: LeadDetails) => Promise<Recorded>;
 }
 
 export function leadTracker(

@@ -130,13 +130,13 @@ interface ErrorEnvelope {
 function callError(response: Response, text: string): CallError {
   let told: ErrorEnvelope['error'];
   try {
-    told = (read<ErrorEnvelope | null>(text).exact as ErrorEnvelope | null)?.error;
+    told = read<ErrorEnvelope | null>(text).exact?.error;
   } catch {
     // A page of something between here and OpenRouter. Its status tells.
   }
   const message = typeof told?.message === 'string' ? told.message : `the call was answered ${response.status}`;
   const metadata = (typeof told?.metadata === 'object' && told.metadata !== null ? told.metadata : {}) as ErrorMetadata;
-  const ours = String(metadata.limit_source ?? '').startsWith('bursar_');
+  const ours = typeof metadata.limit_source === 'string' && metadata.limit_source.startsWith('bursar_');
   const Kind = response.status === 402 && ours ? BudgetRefusedError : CallError;
   return new Kind(message, response.status, requestOf(response), metadata);
 }

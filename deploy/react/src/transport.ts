@@ -66,7 +66,7 @@ function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
-      reject(signal?.reason);
+      reject(signal?.reason as Error); // whatever the caller gave
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);

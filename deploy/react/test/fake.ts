@@ -6,7 +6,7 @@ export class FakeClient implements BursarClient {
     [];
   readonly recorded: unknown[][] = [];
 
-  dashboardMetrics({ signal }: { signal?: AbortSignal } = {}): Promise<Reading<DashboardMetrics>> {
+  dashboardMetrics({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<Reading<DashboardMetrics>> {
     return new Promise((resolve, reject) => {
       if (!signal) throw new Error('a reading cannot be given up');
       signal.addEventListener('abort', () => reject(signal.reason));
