@@ -182,3 +182,12 @@ func PlanBudgetName(campaign string) string {
 	name, _ := CleanTag("plan:" + campaign) // which cuts where a name ends too
 	return name
 }
+
+// PlanRequest is what somebody may ask of a plan. What is unknown is as
+// configured, an amount the limit of the budget monthly-ai.
+type PlanRequest struct {
+	Month  Month
+	Amount Optional[decimal.Decimal] // EUR
+	Split  Optional[PlanSplit]
+	Step   Optional[decimal.Decimal] // percent a day
+}
