@@ -84,3 +84,29 @@ func checkDivisors(tags []string) error {
 	}
 	return nil
 }
+
+// checkPlanSplit accepts three percentages that add up to 100.
+func checkPlanSplit(s string) error {
+	parts := strings.Split(s, "/")
+	var sum decimal.Decimal
+	bad := len(parts) != 3
+	for _, part := range parts {
+		percent, err := parseAmount(strings.TrimSpace(part))
+		if err != nil || percent.(decimal.Decimal).IsNegative() {
+			bad = true
+			break
+		}
+		sum = sum.Add(percent.(decimal.Decimal))
+	}
+	if bad || !sum.Equal(decimal.NewFromInt(100)) {
+		return errors.New("is not three percentages that add up to 100, such as 50/35/15")
+	}
+	return nil
+}
+
+func checkPlanStep(percent decimal.Decimal) error {
+	if percent.LessThan(decimal.NewFromInt(1)) || percent.GreaterThan(decimal.NewFromInt(1000)) {
+		return errors.New("is not a percentage from 1 to 1000")
+	}
+	return nil
+}

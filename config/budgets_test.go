@@ -35,3 +35,20 @@ func TestAMonthlyBudgetThatIsNoAmountAndATagThatDividesNothingAreRefused(t *test
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+func TestAPlansSplitAddsUpAndItsStepMovesSomething(t *testing.T) {
+	for env, want := range map[string]string{
+		"BURSAR_BUDGETS_PLAN_SPLIT=50/35":      "is not three percentages that add up to 100",
+		"BURSAR_BUDGETS_PLAN_SPLIT=50/35/16":   "is not three percentages that add up to 100",
+		"BURSAR_BUDGETS_PLAN_SPLIT=110/-20/10": "is not three percentages that add up to 100",
+		"BURSAR_BUDGETS_PLAN_STEP=0.5":         "is not a percentage from 1 to 1000",
+		"BURSAR_BUDGETS_PLAN_STEP=1001":        "is not a percentage from 1 to 1000",
+		"BURSAR_BUDGETS_PLAN_MODE=firm":        "is not one of alert, soft, hard",
+	} {
+		_, err := Load(nil, []string{env}, t.TempDir())
+		assert.ErrorContains(t, err, want, env)
+	}
+	cfg, err := Load(nil, []string{"BURSAR_BUDGETS_PLAN_SPLIT=60 / 27.5 / 12.5", "BURSAR_BUDGETS_PLAN_AUTO=true"}, t.TempDir())
+	require.NoError(t, err)
+	assert.True(t, cfg.Budgets.PlanAuto)
+}

@@ -135,6 +135,11 @@ type Budgets struct {
 	LeaseIdle       time.Duration `mapstructure:"lease_idle" default:"5s" range:"positive" help:"after which a replica gives money of a hard budget back that it does not use"`
 	MaxCached       int           `mapstructure:"max_cached" default:"100000" range:"positive" help:"counters in memory of budgets that are divided by lead, email or campaign"`
 	KeyLabels       []string      `mapstructure:"key_labels" check:"key_labels" help:"names for OpenRouter keys in the scope of budgets, each as label=fingerprint; the fingerprint is the key's hex SHA-256"`
+
+	PlanAuto  bool            `mapstructure:"plan_auto" default:"false" help:"split the AI budget over campaigns anew on the first of each month; false: only when somebody asks for it"`
+	PlanSplit string          `mapstructure:"plan_split" default:"50/35/15" check:"plan_split" help:"percent of the AI budget for campaigns of high ROI, for the others, and for tests; they add up to 100"`
+	PlanStep  decimal.Decimal `mapstructure:"plan_step" default:"20" check:"plan_step" help:"percent by which a plan may move the limit of a campaign in a day, 1 to 1000"`
+	PlanMode  string          `mapstructure:"plan_mode" default:"soft" allowed:"alert,soft,hard" help:"mode of the budgets of a plan that does not say another"`
 }
 
 // Tags is how strictly tag headers are read.
@@ -163,6 +168,10 @@ type Economics struct {
 	MeetingValue       string          `mapstructure:"meeting_value" check:"amount" help:"what a meeting is worth that does not tell itself, and whose campaign does not, EUR; empty: unknown, and so is the ROI"`
 	UnsentAfterDays    int             `mapstructure:"unsent_after_days" default:"14" range:"positive" help:"days after which the AI cost of a lead that nothing was sent to counts as waste"`
 	MinLeads           int             `mapstructure:"min_leads" default:"30" range:"positive" help:"processed leads below which a campaign gets a score but no verdict"`
+
+	ModelPremium    string `mapstructure:"model_premium" default:"anthropic/claude-opus-4.6" help:"model that a plan suggests for campaigns of the premium tier; empty: none"`
+	ModelStandard   string `mapstructure:"model_standard" default:"anthropic/claude-sonnet-4.6" help:"model that a plan suggests for campaigns of the standard tier; empty: none"`
+	ModelEfficiency string `mapstructure:"model_efficiency" default:"anthropic/claude-haiku-4.5" help:"model that a plan suggests for campaigns of the efficiency tier, and for those without a verdict; empty: none"`
 
 	DashboardCostPerEmail   decimal.Decimal `mapstructure:"dashboard_cost_per_email" default:"0.1" range:"positive" help:"target of the dashboard's score, EUR"`
 	DashboardCostPerMeeting decimal.Decimal `mapstructure:"dashboard_cost_per_meeting" default:"5" range:"positive" help:"target of the dashboard's score, EUR"`

@@ -102,6 +102,8 @@ func sample(k Key) string {
 		"journal.segment_bytes":   "3MiB",
 		"budgets.monthly_ai":      "12.5",
 		"budgets.key_labels":      "production=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"budgets.plan_split":      "60/30/10",
+		"budgets.plan_mode":       "hard",
 		"economics.meeting_value": "2000",
 		// Shares, and bounds that have to go together with the other defaults.
 		"economics.target_waste": "0.12", "economics.target_send_rate": "0.8", "economics.target_conversion": "0.06",

@@ -92,6 +92,9 @@ var checks = map[string]func(any) error{
 		return err
 	},
 
+	"plan_split": func(v any) error { return checkPlanSplit(v.(string)) },
+	"plan_step":  func(v any) error { return checkPlanStep(v.(decimal.Decimal)) },
+
 	"divides_day": func(v any) error { return checkDividesDay(v.(time.Duration)) },
 	"close_day":   func(v any) error { return checkCloseDay(v.(int)) },
 	"hour":        func(v any) error { return checkHour(v.(int)) },
