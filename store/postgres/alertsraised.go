@@ -24,6 +24,7 @@ func (s *Store) delivered() []string {
 type transaction struct {
 	pgx.Tx
 	raised []accounting.Alert
+	bumped bool // it has raised the version of budgets, which may yet be rolled back
 }
 
 // noteRaised keeps alerts until tx is committed.

@@ -56,7 +56,13 @@ func (s *Store) readBook(ctx context.Context, tx pgx.Tx) (*book, error) {
 	if known := s.book.Load(); known != nil && known.version == version {
 		return known, nil
 	}
-	return s.loadBook(ctx, tx, version)
+	b, err := s.loadBook(ctx, tx, version)
+	if t, ok := tx.(*transaction); err == nil && (!ok || !t.bumped) {
+		// What this transaction has changed itself is not kept: after a rollback
+		// its version would be another's.
+		s.book.Store(b)
+	}
+	return b, err
 }
 
 // readBookAlone is readBook for those who change budgets.
@@ -86,7 +92,6 @@ func (s *Store) loadBook(ctx context.Context, db querier, version int64) (*book,
 		e := &experiments[i]
 		b.experiments[e.CampaignID] = append(b.experiments[e.CampaignID], e)
 	}
-	s.book.Store(b)
 	return b, nil
 }
 

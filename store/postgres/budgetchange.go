@@ -127,30 +127,32 @@ func (s *Store) moveCeilings(ctx context.Context, tx pgx.Tx, b *booked, now time
 // not charged, what is charged still settles. Its row stays, so that decisions
 // can be explained. It is audited. Errors: [accounting.ErrUnknownBudget].
 func (s *Store) DeleteBudget(ctx context.Context, id string, actor, reason string) error {
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
-		before, err := s.lockBudget(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		now := s.now().UTC().Truncate(time.Microsecond)
-		if _, err := tx.Exec(ctx, `-- name: budgets_delete
-			UPDATE budgets SET deleted_at = $2, updated_at = $2 WHERE id = $1`, id, now); err != nil {
-			return err
-		}
-		after := *before
-		after.DeletedAt = &now
-		if err := s.recount(ctx, tx, before, &after, now); err != nil {
-			return err
-		}
-		if err := bumpVersion(ctx, tx); err != nil {
-			return err
-		}
-		return audit(ctx, tx, auditEntry{actor: actor, action: accounting.ActionBudgetDelete, subject: budgetSubject(id), reason: reason, before: auditedBudget(&before.Budget)})
-	})
+	err := s.inTx(ctx, func(tx pgx.Tx) error { return s.deleteBudget(ctx, tx, id, actor, reason) })
 	if err != nil {
 		return fmt.Errorf("delete budget %s: %w", id, err)
 	}
 	return nil
+}
+
+func (s *Store) deleteBudget(ctx context.Context, tx pgx.Tx, id, actor, reason string) error {
+	before, err := s.lockBudget(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	now := s.now().UTC().Truncate(time.Microsecond)
+	if _, err := tx.Exec(ctx, `-- name: budgets_delete
+		UPDATE budgets SET deleted_at = $2, updated_at = $2 WHERE id = $1`, id, now); err != nil {
+		return err
+	}
+	after := *before
+	after.DeletedAt = &now
+	if err := s.recount(ctx, tx, before, &after, now); err != nil {
+		return err
+	}
+	if err := bumpVersion(ctx, tx); err != nil {
+		return err
+	}
+	return audit(ctx, tx, auditEntry{actor: actor, action: accounting.ActionBudgetDelete, subject: budgetSubject(id), reason: reason, before: auditedBudget(&before.Budget)})
 }
 
 // auditedBudget is a budget as the API shows it.

@@ -177,6 +177,9 @@ func bumpVersion(ctx context.Context, tx pgx.Tx) error {
 		UPDATE guard_state SET version = version + 1`); err != nil {
 		return fmt.Errorf("raise version of budgets: %w", err)
 	}
+	if t, ok := tx.(*transaction); ok {
+		t.bumped = true
+	}
 	return nil
 }
 

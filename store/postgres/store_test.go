@@ -102,6 +102,7 @@ func newStore(t testing.TB) *Store {
 		DELETE FROM usage_hourly; DELETE FROM monthly_costs; DELETE FROM sealed_keys; DELETE FROM cost_corrections;
 		DELETE FROM account_samples; DELETE FROM reconciliations; DELETE FROM reconciliation_days;
 		DELETE FROM audit_log; DELETE FROM alert_deliveries; DELETE FROM alerts; DELETE FROM budget_decisions;
+		DELETE FROM budget_plan_items; DELETE FROM budget_plans;
 		DELETE FROM budget_leases; DELETE FROM budget_periods; DELETE FROM budgets; DELETE FROM guard_replicas; DELETE FROM guard_stops;
 		DELETE FROM activities; DELETE FROM activity_daily; DELETE FROM lead_processing_costs;
 		DELETE FROM lead_daily; DELETE FROM email_costs; DELETE FROM waste_daily; DELETE FROM usage_daily;
