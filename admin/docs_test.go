@@ -25,6 +25,7 @@ func wholeHandler(t *testing.T) *Handler {
 		o.Economics = &EconomicsOptions{Store: &fakeEconomics{}, Targets: accounting.DefaultTargets(), UnsentAfter: 14, Rate: decimal.RequireFromString("0.92")}
 		o.Economics.AlertRules, o.Economics.Reports = &fakeRules{}, &fakeReports{}
 		o.Economics.Experiments = &fakeExperiments{}
+		o.Economics.Plans = &PlanOptions{Planner: &fakePlans{}, Plans: &fakePlans{}}
 	})
 }
 

@@ -22,10 +22,11 @@ type EconomicsOptions struct {
 	Rates      ExchangeRates // nil: their routes do not exist
 	FixedCosts FixedCosts    // nil: their routes do not exist
 
-	Experiments Experiments // nil: their routes do not exist
-	Purposes    []string    // that a call can have; nil: any
-	AlertRules  AlertRules  // nil: their routes do not exist
-	Reports     Reports     // nil: their routes do not exist
+	Experiments Experiments  // nil: their routes do not exist
+	Purposes    []string     // that a call can have; nil: any
+	AlertRules  AlertRules   // nil: their routes do not exist
+	Reports     Reports      // nil: their routes do not exist
+	Plans       *PlanOptions // nil: the routes of budget plans do not exist
 
 	// RemainingCredits is what OpenRouter's account has left, USD; unknown where
 	// no key may read it. It is asked at most once a minute, and must return
@@ -89,6 +90,9 @@ func newEconomics(o *EconomicsOptions) (*economics, error) {
 	if e.Store == nil {
 		return nil, errors.New("admin: EconomicsOptions.Store is nil")
 	}
+	if err := o.Plans.check(); err != nil {
+		return nil, err
+	}
 	if e.Now == nil {
 		e.Now = time.Now
 	}
@@ -124,6 +128,7 @@ func (e *economics) routes(api huma.API) {
 	e.experimentRoutes(api)
 	e.alertRuleRoutes(api)
 	e.reportRoutes(api)
+	e.planRoutes(api)
 	for t, descriptions := range economicsColumns {
 		describeType(api, t, descriptions)
 	}
