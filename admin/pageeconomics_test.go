@@ -28,7 +28,9 @@ func pageOf(t *testing.T, h http.Handler, target string) string {
 }
 
 // spaced is what a reader sees of a page, cell for cell.
-func spaced(page string) string { return strings.Join(strings.Fields(tags.ReplaceAllString(page, " ")), " ") }
+func spaced(page string) string {
+	return strings.Join(strings.Fields(tags.ReplaceAllString(page, " ")), " ")
+}
 
 func TestThePageOfLeadsShowsWasteWithItsAdviceAndEachLead(t *testing.T) {
 	store := &fakeEconomics{
@@ -108,7 +110,7 @@ func TestThePageOfHealthIsThereWhileTheDatabaseIsNot(t *testing.T) {
 func TestAmountsAreRoundedToBeReadAndExactOnHover(t *testing.T) {
 	for amount, want := range map[string]string{
 		"0": "€0.00", "1234567.891": "€1 234 567.89", "25.612": "€25.61", "1.005": "€1.01", "0.5": "€0.50",
-		"0.0012345678": "€0.001235", "0.1": "€0.10", "0.99999": "€1.00", "0.000000000000000001": "€0.000000000000000001", "-3.456": "−€3.46",
+		"0.0012345678": "€0.00123", "0.1": "€0.10", "0.99999": "€1.00", "0.000000000000000001": "€0.000000000000000001", "-3.456": "−€3.46",
 	} {
 		require.Equal(t, want, strings.ReplaceAll(moneyFormat{Currency: accounting.EUR}.Text(*usd(amount)), "\u202f", " "), amount)
 	}

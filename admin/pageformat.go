@@ -42,7 +42,7 @@ var pageFuncs = template.FuncMap{
 }
 
 // Show shows an amount of EUR, nil as a dash, with its exact value on hover:
-// from one unit on with two decimals, below with four significant digits, so
+// from one unit on with two decimals, below with three significant digits, so
 // that the cost of an email is not 0.00.
 func (m moneyFormat) Show(v any) template.HTML {
 	amount, ok := decimalOf(v)
@@ -88,7 +88,7 @@ func readable(amount decimal.Decimal) string {
 	}
 	// The exponent of the first digit that is not zero: 0.00123 has −3.
 	first := int32(amount.NumDigits()) + amount.Exponent() - 1
-	places := max(2, 3-first)
+	places := max(2, 2-first)
 	text := amount.StringFixed(places)
 	for strings.HasSuffix(text, "0") && len(text)-strings.IndexByte(text, '.') > 3 {
 		text = strings.TrimSuffix(text, "0")

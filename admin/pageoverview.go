@@ -180,7 +180,7 @@ func perDayChart(series []accounting.DailySeries, first accounting.Day, m moneyF
 // purposeName names a series of a chart.
 func purposeName(s *accounting.DailySeries) string {
 	if s.Rest {
-		return "all others"
+		return "other"
 	}
 	return words(cmp.Or(s.Name, "untagged"))
 }
@@ -212,22 +212,32 @@ func burnChart(series []accounting.DailySeries, f *monthForecast, budget chart.V
 	if f.ExpectedAI == nil || len(series) == 0 {
 		return c.HTML()
 	}
-	c.Forecast = make([]chart.Outlook, len(c.Days))
-	expected := spent.Decimal
-	for _, d := range f.Days {
-		expected = expected.Add(d.Expected.Decimal)
-		c.Forecast[d.Day.Start().Day()-1].Expected = accounting.Some(m.in(expected))
-	}
-	last := &c.Forecast[len(c.Forecast)-1]
-	last.Expected = accounting.Some(m.in(f.ExpectedAI.Decimal))
-	bound := func(a accounting.Amount) chart.Value { return accounting.Some(m.in(a.Sub(f.Fixed.Decimal))) }
-	if f.Interval80 != nil {
-		last.Low80, last.High80 = bound(f.Interval80.Low), bound(f.Interval80.High)
-	}
-	if f.Interval95 != nil {
-		last.Low95, last.High95 = bound(f.Interval95.Low), bound(f.Interval95.High)
-	}
+	c.Forecast = outlook(f, spent.Decimal, len(c.Days), m)
 	return c.HTML()
+}
+
+// outlook is the expected sum at the end of each day from today on. The bands
+// widen evenly from nothing at present to the month's end, whose bounds are all
+// that the forecast knows.
+func outlook(f *monthForecast, spent decimal.Decimal, days int, m moneyFormat) []chart.Outlook {
+	list := make([]chart.Outlook, days)
+	expected, steps := spent, decimal.NewFromInt(int64(max(len(f.Days), 1)))
+	for i, d := range f.Days {
+		expected = expected.Add(d.Expected.Decimal)
+		at := &list[d.Day.Start().Day()-1]
+		at.Expected = accounting.Some(m.in(expected))
+		bound := func(end accounting.Amount) chart.Value {
+			away := end.Sub(f.Fixed.Decimal).Sub(f.ExpectedAI.Decimal)
+			return accounting.Some(m.in(expected.Add(away.Mul(decimal.NewFromInt(int64(i+1))).DivRound(steps, accounting.QuotientPlaces))))
+		}
+		if f.Interval80 != nil {
+			at.Low80, at.High80 = bound(f.Interval80.Low), bound(f.Interval80.High)
+		}
+		if f.Interval95 != nil {
+			at.Low95, at.High95 = bound(f.Interval95.Low), bound(f.Interval95.High)
+		}
+	}
+	return list
 }
 
 // partsChart divides the month's total.

@@ -49,6 +49,8 @@ type frame struct {
 	Styles  string // names of assets, with what makes a browser ask anew when they change
 	Scripts string
 
+	Total string // of the month, as it was read last
+
 	Money   moneyFormat
 	Content any
 }
@@ -85,6 +87,8 @@ func (h *Handler) pageRoutes() {
 	h.mux.Handle("GET /leads", h.adapt(h.leadsPage))
 	h.mux.Handle("GET /leads/{id}", h.adapt(h.leadPage))
 	h.mux.Handle("GET /emails/{id}", h.adapt(h.emailPage))
+	h.mux.Handle("GET /budgets", h.adapt(h.budgetsPage))
+	h.mux.Handle("GET /decisions/{id}", h.adapt(h.decisionPage))
 	h.mux.Handle("GET /reconciliation", h.adapt(h.reconciliationPage))
 	h.mux.Handle("GET /settings", h.adapt(h.settingsPage))
 	h.mux.Handle("GET /health", h.adapt(h.healthPage))
@@ -101,6 +105,7 @@ func (h *Handler) renderPage(w http.ResponseWriter, r *http.Request, status int,
 		Money:   h.moneyOf(r),
 		Content: content,
 	}
+	f.Total = h.knownTotal(f.Money)
 	var out bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&out, "frame.html", f); err != nil {
 		return fmt.Errorf("render page %s: %w", name, err)
@@ -115,6 +120,19 @@ func (h *Handler) renderPage(w http.ResponseWriter, r *http.Request, status int,
 	w.WriteHeader(status)
 	_, _ = out.WriteTo(w) // the client may have gone; nobody is left to be told
 	return nil
+}
+
+// knownTotal is the month's total where it was read lately; the page's script
+// puts the present one in its place.
+func (h *Handler) knownTotal(m moneyFormat) string {
+	if h.economics == nil {
+		return "–"
+	}
+	kept, _ := h.economics.dashboard.get(h.economics.Now().UTC())
+	if kept == nil {
+		return "–"
+	}
+	return m.Text(kept.TotalMonthlySpend)
 }
 
 // currencyCookie remembers in which currency a browser wants amounts.

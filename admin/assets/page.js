@@ -1,7 +1,7 @@
 "use strict";
 // Times in the reader's zone, sorting, copying, and forms that speak to the API.
 (() => {
-  const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const zone = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const localise = root => {
     for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const at = new Date(element.dateTime);
