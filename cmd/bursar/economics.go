@@ -24,7 +24,7 @@ func (p *program) economicsOptions() (*admin.EconomicsOptions, error) {
 	}
 	e := &p.cfg.Economics
 	return &admin.EconomicsOptions{
-		Store: p.store, Rates: p.store, FixedCosts: p.store, Targets: targets(e), UnsentAfter: e.UnsentAfterDays,
+		Store: p.store, Rates: p.store, FixedCosts: p.store, AlertRules: p.reporting.rules, Reports: p.reporting.reports, Targets: targets(e), UnsentAfter: e.UnsentAfterDays,
 		MeetingValue: accounting.FromPointer(e.MeetingValueEUR()), Rate: e.USDToEURRate,
 		RemainingCredits: func(ctx context.Context) accounting.Optional[decimal.Decimal] {
 			return remainingCredits(ctx, client, p.cfg.Upstream)

@@ -64,6 +64,7 @@ type program struct {
 	reconciliation reconciliation
 	budgeting      budgeting
 	alerting       alerting
+	reporting      reporting
 
 	proxyListener, adminListener net.Listener
 	proxyServer, adminServer     *http.Server
@@ -104,7 +105,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.openTransport, p.openChannels, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openAlerting, p.openReconciliation, p.openProxy, p.openAdmin,
+		p.openTransport, p.openChannels, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openAlerting, p.openReporting, p.openReconciliation, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err

@@ -44,6 +44,7 @@ func (p *program) start() error {
 	p.loop("backlog", backlog.Run)
 	p.startReconciliation()
 	p.startAlerting()
+	p.startReporting()
 	if err := p.startRates(); err != nil {
 		return err
 	}

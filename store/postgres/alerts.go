@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,34 +38,40 @@ func (s *Store) raise(ctx context.Context, tx pgx.Tx, alerts []accounting.Alert)
 
 // insertAlerts makes those alerts that are new, in the order of their keys, and
 // returns their keys. Each gets a delivery to every configured channel, unless
-// it is not severe enough, or about that channel.
+// it is not severe enough (by DeliverAs, if set), or about that channel.
 func (s *Store) insertAlerts(ctx context.Context, tx pgx.Tx, alerts []accounting.Alert) (map[string]bool, error) {
 	slices.SortStableFunc(alerts, func(a, b accounting.Alert) int { return strings.Compare(a.Key, b.Key) })
 	alerts = slices.CompactFunc(alerts, func(a, b accounting.Alert) bool { return a.Key == b.Key })
 	n := len(alerts)
 	keys, kinds, urgencies, subjects := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	titles, texts, data := make([]string, n), make([]string, n), make([]json.RawMessage, n)
+	documents, sent := make([]*string, n), make([]bool, n)
+	severities := s.delivered()
 	for i, a := range alerts {
 		keys[i], kinds[i], urgencies[i], subjects[i] = a.Key, a.Kind, string(a.Severity), string(clean(a.Subject))
 		titles[i], texts[i], data[i] = string(clean(a.Title)), cleanLong(a.Text), a.Data
 		if data[i] == nil {
 			data[i] = json.RawMessage("{}")
 		}
+		if a.HTML != "" {
+			documents[i] = &a.HTML
+		}
+		sent[i] = slices.Contains(severities, string(cmp.Or(a.DeliverAs, a.Severity)))
 	}
 	rows, err := tx.Query(ctx, `-- name: alerts_insert
 		WITH made AS (
-			INSERT INTO alerts (key, kind, severity, subject, title, text, data, created_at)
-			SELECT d.*, coalesce($11::timestamptz, now())
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[]) AS d
+			INSERT INTO alerts (key, kind, severity, subject, title, text, data, html, created_at)
+			SELECT d.*, coalesce($12::timestamptz, now())
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[]) AS d
 			ON CONFLICT (key) DO NOTHING
-			RETURNING id, key, severity, subject
+			RETURNING id, key, subject
 		), deliveries AS (
 			INSERT INTO alert_deliveries (alert_id, channel)
-			SELECT made.id, channel FROM made, unnest($8::text[]) AS channel
-			WHERE made.severity = ANY($9::text[]) AND made.subject <> $10::text || channel
+			SELECT made.id, channel FROM made JOIN unnest($1::text[], $9::bool[]) AS a (key, sent) USING (key), unnest($10::text[]) AS channel
+			WHERE a.sent AND made.subject <> $11::text || channel
 		)
-		SELECT key FROM made`, keys, kinds, urgencies, subjects, titles, texts, data,
-		s.opts.Channels, s.delivered(), accounting.ChannelSubject(""), s.givenTime())
+		SELECT key FROM made`, keys, kinds, urgencies, subjects, titles, texts, data, documents, sent,
+		s.opts.Channels, accounting.ChannelSubject(""), s.givenTime())
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +111,8 @@ func (k *knownAlerts) unknown(alerts []accounting.Alert) []accounting.Alert {
 	return slices.DeleteFunc(slices.Clone(alerts), func(a accounting.Alert) bool { return k.keys[a.Key] })
 }
 
-// maxAlertBytes bounds an alert's text.
-const maxAlertBytes = 4000
+// maxAlertBytes bounds an alert's text, that of a report too.
+const maxAlertBytes = 16_000
 
 func cleanLong(s string) string {
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
@@ -267,7 +274,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, channels []string, now time
 			FROM due WHERE d.alert_id = due.alert_id AND d.channel = due.channel
 			RETURNING d.*
 		)
-		SELECT a.`+strings.ReplaceAll(alertColumns, ", ", ", a.")+`, c.`+strings.ReplaceAll(deliveryColumns, ", ", ", c.")+`
+		SELECT a.`+strings.ReplaceAll(alertColumns, ", ", ", a.")+`, c.`+strings.ReplaceAll(deliveryColumns, ", ", ", c.")+`, a.html
 		FROM claimed c JOIN alerts a ON a.id = c.alert_id ORDER BY a.id, c.channel`, channels, now, now.Add(lease), limit)
 	if err == nil {
 		var alerts []accounting.Alert
@@ -281,8 +288,10 @@ func (s *Store) ClaimDeliveries(ctx context.Context, channels []string, now time
 func scanClaimed(cr pgx.CollectableRow) (accounting.Alert, error) {
 	var a accounting.Alert
 	var d accounting.AlertDelivery
+	var document *string
 	err := cr.Scan(&a.ID, &a.Key, &a.Kind, &a.Severity, &a.Subject, &a.Title, &a.Text, &a.Data, &a.CreatedAt, &a.AcknowledgedAt, &a.AcknowledgedBy,
-		&d.AlertID, &d.Channel, &d.State, &d.Attempts, &d.NextAt, &d.DeliveredAt, &d.Error)
+		&d.AlertID, &d.Channel, &d.State, &d.Attempts, &d.NextAt, &d.DeliveredAt, &d.Error, &document)
+	a.HTML = orBlank(document)
 	a.CreatedAt, a.AcknowledgedAt = a.CreatedAt.UTC(), utc(a.AcknowledgedAt)
 	d.NextAt, d.DeliveredAt = utc(d.NextAt), utc(d.DeliveredAt)
 	a.Deliveries = []accounting.AlertDelivery{d}
