@@ -23,7 +23,7 @@ func (s *Store) KPISums(ctx context.Context, from, to, wasteBefore accounting.Da
 		), leads AS (
 			SELECT coalesce(sum(l.leads), 0)::bigint AS processed, coalesce(sum(l.sent_leads), 0)::bigint AS sent,
 				coalesce(sum(l.unsent_usd * r.rate) FILTER (WHERE l.day < $4::date), 0) AS unsent
-			FROM lead_daily l JOIN rates r USING (day)
+			FROM lead_daily l JOIN rates r USING (day) WHERE l.day BETWEEN $1 AND $2
 		), done AS (
 			SELECT campaign_id AS id, coalesce(sum(count) FILTER (WHERE type = 'email_sent'), 0) AS emails,
 				coalesce(sum(count) FILTER (WHERE type = 'meeting_booked'), 0) AS meetings,
