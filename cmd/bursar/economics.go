@@ -22,8 +22,13 @@ func (p *program) economicsOptions() (*admin.EconomicsOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	plans, err := p.planOptions()
+	if err != nil {
+		return nil, err
+	}
 	e := &p.cfg.Economics
 	return &admin.EconomicsOptions{
+		Plans: plans,
 		Store: p.store, Rates: p.store, FixedCosts: p.store, AlertRules: p.reporting.rules, Reports: p.reporting.reports, Targets: targets(e), UnsentAfter: e.UnsentAfterDays,
 		MeetingValue: accounting.FromPointer(e.MeetingValueEUR()), Rate: e.USDToEURRate,
 		RemainingCredits: func(ctx context.Context) accounting.Optional[decimal.Decimal] {

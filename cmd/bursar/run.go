@@ -57,6 +57,9 @@ func (p *program) start() error {
 	if err := p.startExperiments(); err != nil {
 		return err
 	}
+	if err := p.startBudgetPlans(); err != nil {
+		return err
+	}
 	p.loop("journal adoption", p.adopt)
 	p.loop("prices", p.budgeting.prices.Run)
 	p.loop("leases of dead processes", p.closeDeadLeases)
