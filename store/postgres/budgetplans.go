@@ -12,8 +12,8 @@ import (
 )
 
 // PlanBudgets are the budgets of one campaign alone, by campaign: those that
-// plans have made and nobody has changed since, and those of people that are in
-// force at now.
+// plans have made, and those of people that are in force at now. One that a
+// person has changed is theirs, even if it is disabled: they did not want it.
 func (s *Store) PlanBudgets(ctx context.Context, now time.Time) ([]accounting.PlanBudget, error) {
 	return planBudgets(ctx, s.pool, now)
 }
@@ -24,7 +24,7 @@ func planBudgets(ctx context.Context, db querier, now time.Time) ([]accounting.P
 		FROM budgets
 		WHERE deleted_at IS NULL AND campaign_id IS NOT NULL AND each IS NULL
 		  AND purpose IS NULL AND platform IS NULL AND model IS NULL AND key_fingerprint IS NULL
-		  AND (origin = $2 AND edited_at IS NULL OR enabled AND (ends_at IS NULL OR ends_at > $1))
+		  AND (origin = $2 OR enabled AND (ends_at IS NULL OR ends_at > $1))
 		ORDER BY campaign_id, id`, now, accounting.OriginPlan)
 	if err == nil {
 		var budgets []accounting.PlanBudget
@@ -206,11 +206,15 @@ func (s *Store) movePlanned(ctx context.Context, tx pgx.Tx, before *accounting.P
 // for, as those of the budget monthly-ai.
 var plannedNonessential = []string{accounting.PurposeTesting, accounting.PurposeResearch}
 
+// plannedThresholds are the percentages at which a planned budget alerts: its
+// limit may move each day, which arms them again.
+var plannedThresholds = []int{100}
+
 // makePlanned makes the monthly budget of a campaign.
 func (s *Store) makePlanned(ctx context.Context, tx pgx.Tx, campaign string, limit accounting.Amount, mode accounting.Mode, actor string) (accounting.Budget, error) {
 	b := accounting.NormalizeBudget(accounting.Budget{
 		Name: accounting.PlanBudgetName(campaign), Scope: accounting.Scope{CampaignID: campaign}, Period: accounting.PeriodMonth,
-		Limit: limit, Currency: accounting.EUR, Mode: mode, NonessentialPurposes: plannedNonessential,
+		Limit: limit, Currency: accounting.EUR, Mode: mode, NonessentialPurposes: plannedNonessential, Thresholds: plannedThresholds,
 		Origin: accounting.OriginPlan, Enabled: true,
 	})
 	b.ID = accounting.BudgetSlug(b.Name)

@@ -86,6 +86,7 @@ func TestAPlanBecomesBudgetsThatMoveDayByDay(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []any{"plan-a", "plan:a", accounting.EUR, accounting.ModeSoft, accounting.PeriodMonth, "plan", []string{"testing", "research"}},
 		[]any{made.ID, made.Name, made.Currency, made.Mode, made.Period, made.Origin, made.NonessentialPurposes})
+	require.Equal(t, []int{100}, made.Thresholds, "a limit that moves each day arms them again")
 	require.Equal(t, "tester", auditLog(t, s, "budget/plan-a")[0].Actor)
 	require.Zero(t, nextDay().Moved, "there is nothing to move")
 	require.EqualValues(t, 1, count1(t, s, `SELECT count(*) FROM budget_plans WHERE moved_on = '2026-11-23'`))
@@ -171,7 +172,7 @@ func TestTheBudgetsOfPeopleAreNeverTouched(t *testing.T) {
 	require.Equal(t, []any{accounting.PlanConflicted, "mine"}, []any{a.State, *a.BudgetID})
 	require.Nil(t, a.Limit)
 
-	changeBudget(t, s, "plan-b", accounting.BudgetChange{Limit: ref(dec("7"))})
+	changeBudget(t, s, "plan-b", accounting.BudgetChange{Limit: ref(dec("7")), Enabled: ref(false)})
 	page, err := s.ListBudgetPlans(t.Context(), 1, "")
 	require.NoError(t, err)
 	require.Equal(t, accounting.PlanStopped, itemOfCampaign(t, &page.Plans[0], "b").State, "at once")
@@ -182,7 +183,7 @@ func TestTheBudgetsOfPeopleAreNeverTouched(t *testing.T) {
 	require.Equal(t, "7", b.Limit.String(), "the plan leaves it alone")
 
 	second := apply(t, s, plan, planner)
-	require.Equal(t, accounting.PlanConflicted, itemOfCampaign(t, &second, "b").State, "it is a person's now")
+	require.Equal(t, accounting.PlanConflicted, itemOfCampaign(t, &second, "b").State, "it is a person's now, though disabled")
 	createBudget(t, s, accounting.Budget{Name: "c too", Scope: accounting.Scope{CampaignID: "c"}, Period: accounting.PeriodDay, Currency: accounting.USD,
 		Mode: accounting.ModeAlert, Enabled: true, Limit: accounting.Amount{Decimal: dec("1")}})
 	third := apply(t, s, plan, planner)
