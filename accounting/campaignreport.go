@@ -44,6 +44,7 @@ type CampaignRow struct {
 	CostPerMeetingInterval *IntervalRow `json:"cost_per_meeting_interval"`
 
 	Score    *Amount          `json:"score"`
+	Parts    ScoreParts       `json:"score_parts"`
 	Band     Band             `json:"band"`
 	Tier     Tier             `json:"tier"`
 	Decision CampaignDecision `json:"decision"`
@@ -51,6 +52,14 @@ type CampaignRow struct {
 
 	FirstDay *Day `json:"first_day"`
 	LastDay  *Day `json:"last_day"`
+}
+
+// ScoreParts are what a score is the weighted mean of, each 0 to 100; one that
+// is null leaves the mean.
+type ScoreParts struct {
+	SendRate       *Amount `json:"send_rate"`
+	Conversion     *Amount `json:"conversion_rate"`
+	CostPerMeeting *Amount `json:"cost_per_meeting"`
 }
 
 // IntervalRow is an [Interval] as the API shows it. Its bounds are statistics.
@@ -133,6 +142,7 @@ func (t *Targets) ReportCampaign(c *CampaignSums, fixed decimal.Decimal, value *
 	row.ConversionInterval = IntervalOf(RateInterval(min(f.Meetings, f.EmailsSent), f.EmailsSent))
 	row.CostPerMeetingInterval = IntervalOf(CostPerEventInterval(f.Cost(), f.Meetings))
 	a := own.Assess(&f)
+	row.Parts = ScoreParts{SendRate: AmountOf(a.SendPart), Conversion: AmountOf(a.ConversionPart), CostPerMeeting: AmountOf(a.CostPart)}
 	row.Score, row.Band, row.Tier, row.Decision, row.Advice = AmountOf(a.Score), a.Band, a.Tier, a.Decision, a.Advice
 	return row
 }

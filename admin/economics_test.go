@@ -26,6 +26,7 @@ type fakeEconomics struct {
 	campaigns []accounting.CampaignSums
 	emails    accounting.EmailsByCampaign
 	models    []accounting.ModelSums
+	platforms []accounting.PlatformSums // nil: one
 	leads     []accounting.LeadRow
 	waste     []accounting.WasteSum
 
@@ -96,6 +97,9 @@ func (f *fakeEconomics) PutCampaign(_ context.Context, c accounting.CampaignSett
 }
 
 func (f *fakeEconomics) Platforms(context.Context, accounting.Day, accounting.Day, accounting.Day) ([]accounting.PlatformSums, error) {
+	if f.platforms != nil {
+		return f.platforms, nil
+	}
 	return []accounting.PlatformSums{{Platform: "instantly", Emails: 10}}, nil
 }
 

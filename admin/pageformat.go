@@ -8,11 +8,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/shopspring/decimal"
 
 	"bursar/accounting"
 )
+
+var hundredPercent = decimal.NewFromInt(100)
 
 // pageFuncs are what templates call.
 var pageFuncs = template.FuncMap{
@@ -39,6 +43,12 @@ var pageFuncs = template.FuncMap{
 	"wasteLink":    wasteLink,
 	"name":         func(name *string, id string) string { return cmp.Or(value(name), id) },
 	"list":         func(v ...any) []any { return v },
+	"sentence":     sentence,
+	"raw":          raw,
+	"interval":     rateInterval,
+	"mean":         meanDuration,
+	"finish":       finishReasons,
+	"dollars":      dollars,
 }
 
 // Show shows an amount of EUR, nil as a dash, with its exact value on hover:
@@ -145,7 +155,73 @@ func groupThousands(v any) string {
 }
 
 // words makes a name of the API readable: not_enough_data is "not enough data".
-func words(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") }
+func words(v any) string {
+	text := strings.ReplaceAll(fmt.Sprint(v), "_", " ")
+	if before, found := strings.CutSuffix(text, " ai"); found {
+		return before + " AI"
+	}
+	return text
+}
+
+// sentence is words with a capital letter at their beginning.
+func sentence(v any) string {
+	text := words(v)
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// raw is an amount with all its digits, for sorting; unknown is empty.
+func raw(v any) string {
+	amount, ok := decimalOf(v)
+	if !ok {
+		return ""
+	}
+	return amount.String()
+}
+
+// dollars shows an amount of USD as OpenRouter bills it, rounded to be read and
+// with its exact value on hover.
+func dollars(v any) template.HTML {
+	amount, ok := decimalOf(v)
+	if !ok {
+		return `<span class="soft" title="not known, or nothing to divide by">–</span>`
+	}
+	return template.HTML(`<data value="` + amount.String() + `" title="` + amount.String() + ` USD">` + signed("$", amount) + `</data>`) //nolint:gosec // digits, and words of our own
+}
+
+// rateInterval shows the interval of a rate: "3.1 to 7.9 %".
+func rateInterval(i *accounting.IntervalRow) string {
+	if i == nil {
+		return "–"
+	}
+	low, high := decimal.NewFromFloat(100*i.Low).Round(1), hundredPercent
+	if i.High != nil {
+		high = decimal.NewFromFloat(100 * *i.High).Round(1)
+	}
+	return low.String() + " to " + high.String() + " %"
+}
+
+// meanDuration shows a mean of milliseconds.
+func meanDuration(ms *accounting.Amount) string {
+	if ms == nil {
+		return "–"
+	}
+	return ms.Shift(-3).StringFixed(2) + " s"
+}
+
+// Between shows the interval of a cost, EUR.
+func (m moneyFormat) Between(i *accounting.IntervalRow) string {
+	switch {
+	case i == nil:
+		return "–"
+	case i.High == nil:
+		return "at least " + m.Text(decimal.NewFromFloat(i.Low))
+	}
+	return m.Text(decimal.NewFromFloat(i.Low)) + " to " + m.Text(decimal.NewFromFloat(*i.High))
+}
 
 // query is pairs of names and values as the query of an address.
 func query(pairs ...string) string {
