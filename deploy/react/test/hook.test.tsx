@@ -92,6 +92,7 @@ test('an activity is recorded and the figures follow, not those of before', asyn
   assert.deepEqual(recorded, { recorded: 1, known: 0, activities: [] });
   assert.deepEqual(client.recorded, [['email_sent', 'q4', { leadId: 'l-1' }]]);
   assert.equal(early.signal.aborted, true, 'it may have been answered without the activity');
+  assert.deepEqual([of().loading, of().error], [true, null], 'that it was given up is no error');
   assert.equal(client.questions.length, 2);
   await step(() => client.last.answer('0.5'));
   assert.equal(of().costPerEmail, 0.5);
@@ -119,6 +120,24 @@ test('the figures are read again a minute after each answer', async (t) => {
   await step(() => client.last.answer('2'));
   assert.equal(of().costPerEmail, 2);
   assert.equal(of().error, null);
+});
+
+test('reading at once sets the clock anew', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const { root, User, of } = mount(t);
+  const client = new FakeClient();
+  await step(() => root.render(<User client={client} />));
+  await step(() => client.last.answer('1'));
+  await step(() => mock.timers.tick(30_000));
+  await step(() => {
+    void of().refresh();
+  });
+  await step(() => client.last.answer('2'));
+  await step(() => mock.timers.tick(59_999));
+  assert.equal(client.questions.length, 2);
+  await step(() => mock.timers.tick(1));
+  assert.equal(client.questions.length, 3);
 });
 
 test('an interval of zero reads once', async (t) => {
