@@ -69,9 +69,6 @@ func (o *demoOrder) run(ctx context.Context, e *env, cfg config.Config) error {
 	till := &till{out: e.stdout, fake: fake}
 	p, err := o.open(ctx, e.stdout, cfg, newLogger(e.stderr, cfg), till.posted)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil // stopped while it was starting; the next start goes on
-		}
 		return err
 	}
 	fmt.Fprintf(e.stdout, `
@@ -91,13 +88,16 @@ nothing leaves the machine and no money is spent.
 // open is a Bursar with the history in its database. The history comes first:
 // whoever sees the dashboard sees all of it.
 func (o *demoOrder) open(ctx context.Context, out io.Writer, cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) (*program, error) {
-	if o.history {
-		// What it warns of has happened in the story.
-		if err := loadHistory(ctx, cfg, zerolog.Nop(), out, time.Now()); err != nil {
-			return nil, fmt.Errorf("load the demo's history: %w", err)
-		}
+	if !o.history {
+		return newProgram(ctx, cfg, log, posted...)
 	}
-	return newProgram(ctx, cfg, log, posted...)
+	// What it warns of has happened in the story.
+	leave, err := loadHistory(ctx, cfg, zerolog.Nop(), out, time.Now())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("load the demo's history: %w", err), leave())
+	}
+	p, err := newProgram(ctx, cfg, log, posted...)
+	return p, errors.Join(err, leave())
 }
 
 // serve runs the program and the sample campaign until ctx ends.

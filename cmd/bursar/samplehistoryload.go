@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"sync"
 	"time"
 
@@ -36,16 +37,48 @@ const sampleActor = "demo"
 // loadHistory loads the history up to now into an empty demo, or tells on the
 // one that is there if its last day is older than yesterday. It says in one
 // line what it does, and is safe to call again after it was interrupted.
-func loadHistory(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer, now time.Time) (err error) {
+//
+// The caller leaves the database, even after an error, once it uses it by
+// itself: so a private Postgres runs on.
+func loadHistory(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer, now time.Time) (leave func() error, err error) {
 	l := &historyLoader{cfg: cfg, clock: now, history: sampleHistory{monthly: (&program{cfg: cfg}).monthlyAI(), rate: cfg.Economics.USDToEURRate}}
 	l.cluster, l.store, err = openStore(ctx, cfg, log, prometheus.NewRegistry(), func(o *postgres.Options) {
+		o.URL = withoutWaiting(o.URL)
 		o.Now = func() time.Time { return l.clock }
 		o.CostTolerance = cfg.Reconcile.Tolerance
 	})
 	if err != nil {
-		return err
+		return func() error { return nil }, err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
+	defer l.store.Close()
+	return l.leave, l.tell(ctx, out, now)
+}
+
+// withoutWaiting lets commits return before they are on disk: what a crash takes
+// away is told again.
+func withoutWaiting(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	query := u.Query()
+	query.Set("synchronous_commit", "off")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// leave stops a private Postgres that nobody else uses.
+func (l *historyLoader) leave() error {
+	if l.cluster == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	return l.cluster.Stop(ctx)
+}
+
+// tell loads what is missing.
+func (l *historyLoader) tell(ctx context.Context, out io.Writer, now time.Time) error {
 	if err := l.store.Migrate(ctx); err != nil {
 		return err
 	}
@@ -62,17 +95,6 @@ func loadHistory(ctx context.Context, cfg config.Config, log zerolog.Logger, out
 	return err
 }
 
-// close leaves a private Postgres running if this process has it open elsewhere.
-func (l *historyLoader) close() error {
-	l.store.Close()
-	if l.cluster == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
-	defer cancel()
-	return l.cluster.Stop(ctx)
-}
-
 // resume finds from when on there is no history; the zero time: there is
 // nothing to tell. The campaign that ended, which nothing live belongs to, tells
 // on which day the history began.
@@ -82,7 +104,7 @@ func (l *historyLoader) resume(ctx context.Context, now time.Time) (from time.Ti
 	if err != nil {
 		return from, false, err
 	}
-	last, known := today, false
+	known := false
 	for _, c := range all {
 		if c.ID == sampleEnded && c.FirstDay != nil {
 			l.history.first, known = *c.FirstDay, true
@@ -92,7 +114,7 @@ func (l *historyLoader) resume(ctx context.Context, now time.Time) (from time.Ti
 		l.history.first = today.Add(1 - sampleDays)
 		return l.history.first.Start(), true, nil
 	}
-	last = l.history.first
+	last := l.history.first
 	for _, c := range all {
 		if c.LastDay != nil && last.Before(*c.LastDay) {
 			last = *c.LastDay

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -18,47 +22,73 @@ import (
 	"bursar/store/postgres/postgrestest"
 )
 
-// startDemo starts what "bursar demo" shows, with its history and without live
-// calls, and returns the address of its admin port. It ends with the test.
-func startDemo(t testing.TB) string {
+// startDemo starts what "bursar demo" shows, with its history up to now and
+// without live calls, and returns the address of its admin port. It ends with
+// the test. The history is loaded once for all tests.
+func startDemo(t testing.TB) (adminURL string) {
 	t.Helper()
-	return startDemoProgram(t, time.Now()).adminURL()
+	return startDemoProgram(t).adminURL()
 }
 
-// startDemoProgram is startDemo for a test that needs more of it. The history
-// ends at now.
-func startDemoProgram(t testing.TB, now time.Time) *running {
+// startDemoProgram is startDemo for a test that needs more of it.
+func startDemoProgram(t testing.TB) *running {
 	t.Helper()
 	fake, err := startFakeOpenRouter()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = fake.Close() })
 	cfg := demoConfig(testConfig(t, fake), fake.URL)
-	cfg.Database.URL = config.NewSecret(postgrestest.New(t))
-	began := time.Now()
-	require.NoError(t, loadHistory(context.Background(), cfg, zerolog.Nop(), io.Discard, now))
-	t.Logf("the history was loaded in %s", time.Since(began).Round(time.Millisecond))
+	cfg.Database.URL = config.NewSecret(demoDatabase(t, cfg))
 	return startConfigured(t, fake, cfg)
 }
 
+// loadedHistory is the database that holds the history, which tests get copies
+// of. It goes with the server of the tests.
+var loadedHistory struct {
+	once sync.Once
+	err  error
+}
+
+// demoDatabase makes a database with the history and returns its address.
+func demoDatabase(t testing.TB, cfg config.Config) string {
+	t.Helper()
+	empty := postgrestest.New(t)
+	conn := connect(t, empty)
+	loadedHistory.once.Do(func() { loadedHistory.err = loadOnce(conn, empty, cfg) })
+	require.NoError(t, loadedHistory.err)
+	copied := "copy_of_history_" + strings.ReplaceAll(accounting.NewRequestID(time.Now(), rand.Uint64(), rand.Uint64()).String(), "-", "")
+	_, err := conn.Exec(context.Background(), "CREATE DATABASE "+copied+" TEMPLATE "+historyDatabase)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := conn.Exec(context.Background(), "DROP DATABASE "+copied+" WITH (FORCE)")
+		require.NoError(t, err)
+	})
+	return databaseBeside(empty, copied)
+}
+
+const historyDatabase = "history"
+
+func loadOnce(conn *pgx.Conn, address string, cfg config.Config) error {
+	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+historyDatabase); err != nil {
+		return err
+	}
+	cfg.Database.URL = config.NewSecret(databaseBeside(address, historyDatabase))
+	_, err := loadHistory(context.Background(), cfg, zerolog.Nop(), io.Discard, time.Now()) // there is no private Postgres to leave
+	return err
+}
+
+// databaseBeside is the address of another database of the same server.
+func databaseBeside(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err) // postgrestest made it with net/url
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
 func TestALoadedHistoryIsOneThatBursarCouldHaveRecorded(t *testing.T) {
-	r := startDemoProgram(t, time.Now())
+	r := startDemoProgram(t)
 	requireExactSums(t, r.store)
-
-	decisions := map[string]accounting.CampaignDecision{}
-	var list struct {
-		Data struct{ Rows []accounting.CampaignRow }
-	}
-	since := accounting.MonthOf(time.Now().AddDate(0, 0, 1-sampleDays))
-	r.get("/api/campaigns?from="+since.String()+"&to="+accounting.MonthOf(time.Now()).String(), &list)
-	for i := range list.Data.Rows {
-		decisions[list.Data.Rows[i].ID] = list.Data.Rows[i].Decision
-	}
-	delete(decisions, sampleEnded)
-	require.Equal(t, map[string]accounting.CampaignDecision{
-		"q4-launch": accounting.DecideInvest, "partner-outreach": accounting.DecideWorkflow, "winter-webinar": accounting.DecideTargeting,
-		"agency-outreach": accounting.DecideReduce, "healthcare-pilot": accounting.NotEnoughData, "": accounting.NotEnoughData,
-	}, decisions)
-
 	alerts, err := r.store.ListAlerts(t.Context(), accounting.AlertFilter{Limit: 1000})
 	require.NoError(t, err)
 	kinds := map[string]int{}
@@ -72,6 +102,28 @@ func TestALoadedHistoryIsOneThatBursarCouldHaveRecorded(t *testing.T) {
 	require.Less(t, len(alerts.Alerts), 40, "so many nobody reads: %v", kinds)
 }
 
+func TestTheDemoSaysOfEachCampaignWhatToDo(t *testing.T) {
+	address := startDemo(t)
+	since := accounting.MonthOf(time.Now().AddDate(0, 0, 1-sampleDays))
+	response, err := http.Get(address + "/api/campaigns?from=" + since.String() + "&to=" + accounting.MonthOf(time.Now()).String())
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	var list struct {
+		Data struct{ Rows []accounting.CampaignRow }
+	}
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&list))
+	decisions := map[string]accounting.CampaignDecision{}
+	for i := range list.Data.Rows {
+		decisions[list.Data.Rows[i].ID] = list.Data.Rows[i].Decision
+	}
+	delete(decisions, sampleEnded) // what is over needs no decision
+	require.Equal(t, map[string]accounting.CampaignDecision{
+		"q4-launch": accounting.DecideInvest, "partner-outreach": accounting.DecideWorkflow, "winter-webinar": accounting.DecideTargeting,
+		"agency-outreach": accounting.DecideReduce, "healthcare-pilot": accounting.NotEnoughData, "": accounting.NotEnoughData,
+	}, decisions)
+}
+
 func requireExactSums(t testing.TB, store *postgres.Store) {
 	t.Helper()
 	for name, check := range map[string]func(context.Context) ([]postgres.RollupDifference, error){"rollups": store.CheckRollups, "budgets": store.CheckBudgets} {
@@ -79,16 +131,6 @@ func requireExactSums(t testing.TB, store *postgres.Store) {
 		require.NoError(t, err)
 		require.Empty(t, differences, name)
 	}
-}
-
-// get reads an answer of the admin port.
-func (r *running) get(path string, into any) {
-	r.t.Helper()
-	response, err := http.Get(r.adminURL() + path)
-	require.NoError(r.t, err)
-	defer response.Body.Close()
-	require.Equal(r.t, http.StatusOK, response.StatusCode, path)
-	require.NoError(r.t, json.NewDecoder(response.Body).Decode(into))
 }
 
 func TestAHistoryIsLoadedOnceAndToldOnAfterAGap(t *testing.T) {
@@ -101,7 +143,8 @@ func TestAHistoryIsLoadedOnceAndToldOnAfterAGap(t *testing.T) {
 	}
 	load := func(now time.Time) string {
 		var said strings.Builder
-		require.NoError(t, loadHistory(t.Context(), cfg, zerolog.Nop(), &said, now))
+		_, err := loadHistory(t.Context(), cfg, zerolog.Nop(), &said, now)
+		require.NoError(t, err)
 		return said.String()
 	}
 	present := accounting.DayOf(time.Now()).Start().Add(16 * time.Hour)
