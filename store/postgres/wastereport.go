@@ -96,7 +96,8 @@ func (s *Store) Models(ctx context.Context, from, to accounting.Day) ([]accounti
 		), met AS (
 			-- A lead whose calls were free shares its meetings by their number.
 			SELECT m.model, sum(l.meetings * CASE WHEN l.cost_usd > 0 THEN m.cost_usd / l.cost_usd ELSE m.calls::numeric / l.calls END) AS meetings
-			FROM lead_processing_costs l JOIN lead_models m USING (lead_id, campaign_id)
+			FROM lead_processing_costs l
+			CROSS JOIN LATERAL (SELECT * FROM lead_models m WHERE (m.lead_id, m.campaign_id) = (l.lead_id, l.campaign_id) OFFSET 0) m -- OFFSET: by its key; a join would read all leads
 			WHERE l.meetings > 0 AND l.calls > 0 AND l.converted_at >= $1 AND l.converted_at < $2::date + 1
 			GROUP BY m.model
 		)
