@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +21,7 @@ type metrics struct {
 	recordErrors   prometheus.Counter
 	disconnects    prometheus.Counter
 	cuts           prometheus.Counter
+	endpoints      sync.Map // of *endpointMetrics, by name
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -51,17 +54,38 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return m
 }
 
+// endpointMetrics are those of one endpoint, found once.
+type endpointMetrics struct {
+	ok                  prometheus.Counter // requests answered 200
+	duration, firstByte prometheus.Observer
+}
+
+func (m *metrics) of(endpoint string) *endpointMetrics {
+	if of, ok := m.endpoints.Load(endpoint); ok {
+		return of.(*endpointMetrics)
+	}
+	of, _ := m.endpoints.LoadOrStore(endpoint, &endpointMetrics{
+		ok:       m.requests.WithLabelValues(endpoint, strconv.Itoa(http.StatusOK)),
+		duration: m.duration.WithLabelValues(endpoint), firstByte: m.firstByte.WithLabelValues(endpoint),
+	})
+	return of.(*endpointMetrics)
+}
+
 // observe counts a request that is over.
 func (m *metrics) observe(c *call) {
-	status := "none"
-	if c.writer.wrote {
-		status = strconv.Itoa(c.writer.status)
+	of := m.of(c.class.Name)
+	switch {
+	case !c.writer.wrote:
+		m.requests.WithLabelValues(c.class.Name, "none").Inc()
+	case c.writer.status == http.StatusOK:
+		of.ok.Inc()
+	default:
+		m.requests.WithLabelValues(c.class.Name, strconv.Itoa(c.writer.status)).Inc()
 	}
-	m.requests.WithLabelValues(c.class.Name, status).Inc()
 	now := c.handler.opts.Now()
-	m.duration.WithLabelValues(c.class.Name).Observe(now.Sub(c.started).Seconds())
+	of.duration.Observe(now.Sub(c.started).Seconds())
 	if c.firstByte > 0 {
-		m.firstByte.WithLabelValues(c.class.Name).Observe(c.firstByte.Seconds())
+		of.firstByte.Observe(c.firstByte.Seconds())
 	}
 	if !c.upstreamAt.IsZero() && c.writer.wrote {
 		added := c.writer.headerAt.Sub(c.started) - c.upstream - c.prepared

@@ -74,8 +74,8 @@ func (q *inquiry) standing(h *hit) string {
 	}
 	t := h.account.tally(h.reserved)
 	text := fmt.Sprintf("%s, of which %s %s are settled and %s %s reserved", limit, t.settled, b.Currency, t.reserved, b.Currency)
-	if h.reason == accounting.ReasonNoRoom && t.leased.IsPositive() {
-		text += fmt.Sprintf("; replicas hold %s %s more, for calls that are ending or to come", t.leased, b.Currency)
+	if leased := h.account.leased(t); h.reason == accounting.ReasonNoRoom && leased.IsPositive() {
+		text += fmt.Sprintf("; replicas hold %s %s more, for calls that are ending or to come", leased, b.Currency)
 	}
 	return text + "."
 }

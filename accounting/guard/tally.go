@@ -7,7 +7,6 @@ import "github.com/shopspring/decimal"
 type tally struct {
 	settled  decimal.Decimal
 	reserved decimal.Decimal // for calls in flight here, and for those whose cost is not known
-	leased   decimal.Decimal // held by other replicas, or used by calls that have just ended
 }
 
 // blur is by how much the costs of all calls that the database has not told of
@@ -22,15 +21,34 @@ func (a *account) tally(reserved amount) tally {
 	f := a.figures.Load()
 	var counted amount // of the limit, by what the database told
 	if f != nil {
-		t.settled, t.reserved = f.Settled, t.reserved.Add(f.Reserved)
-		counted, _ = ceil(f.Settled.Add(f.Estimated))
+		t.settled, t.reserved = f.Settled, sum(t.reserved, f.Reserved)
+		counted, _ = ceil(sum(f.Settled, f.Estimated))
 	}
 	if since := a.limit.Load() - a.room.Load() - counted; since > blur && a.limit.Load() < most {
 		t.settled = t.settled.Add(exact(since))
 	}
-	if f != nil {
-		rest := f.Total.Add(f.Overshoot).Sub(t.settled).Sub(t.reserved).Sub(exact(a.inHand(essential)))
-		t.leased = decimal.Max(rest, decimal.Zero)
-	}
 	return t
+}
+
+// leased is what other replicas hold of the budget, or what calls that have
+// just ended used.
+func (a *account) leased(t tally) decimal.Decimal {
+	f := a.figures.Load()
+	if f == nil {
+		return decimal.Decimal{}
+	}
+	rest := f.Total.Add(f.Overshoot).Sub(t.settled).Sub(t.reserved).Sub(exact(a.inHand(essential)))
+	return decimal.Max(rest, decimal.Zero)
+}
+
+// sum is a + b. Every call asks for some, of which a part is mostly nothing, and
+// the decimal library would make numbers of that all the same.
+func sum(a, b decimal.Decimal) decimal.Decimal {
+	switch {
+	case b.IsZero():
+		return a
+	case a.IsZero():
+		return b
+	}
+	return a.Add(b)
 }
