@@ -102,9 +102,3 @@ func neverSent(err error) bool {
 	var record tls.RecordHeaderError
 	return errors.As(err, &name) || errors.As(err, &certificate) || errors.As(err, &record)
 }
-
-// copyBuffer is held by every open stream, whose events have a few hundred
-// bytes: at 32 kB a thousand streams would hold 24 MB more for nothing.
-const copyBuffer = 8 << 10
-
-var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
