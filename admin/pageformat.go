@@ -39,6 +39,7 @@ var pageFuncs = template.FuncMap{
 	"score":        scoreText,
 	"meter":        meter,
 	"verdictClass": verdictClass,
+	"short":        func(version string) string { return version[:min(len(version), 12)] },
 	"usd":          func(a accounting.Amount) string { return readable(a.Decimal) },
 	"wasteLink":    wasteLink,
 	"name":         func(name *string, id string) string { return cmp.Or(value(name), id) },
