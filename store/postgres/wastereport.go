@@ -91,9 +91,9 @@ func (s *Store) Models(ctx context.Context, from, to accounting.Day) ([]accounti
 			SELECT model, jsonb_object_agg(finish_reason, calls) AS reasons
 			FROM (SELECT model, finish_reason, sum(calls) AS calls FROM finish_daily WHERE day BETWEEN $1 AND $2 GROUP BY 1, 2 HAVING sum(calls) > 0) f
 			GROUP BY model
-		), served AS (
+		), served AS MATERIALIZED (
 			SELECT model, sum(leads) AS leads FROM model_lead_daily WHERE day BETWEEN $1 AND $2 GROUP BY model
-		), met AS (
+		), met AS MATERIALIZED (
 			-- A lead whose calls were free shares its meetings by their number.
 			SELECT m.model, sum(l.meetings * CASE WHEN l.cost_usd > 0 THEN m.cost_usd / l.cost_usd ELSE m.calls::numeric / l.calls END) AS meetings
 			FROM lead_processing_costs l
