@@ -46,6 +46,7 @@ func TestCampaignsStandBesideWhatNoneOfThemCarries(t *testing.T) {
 	require.Contains(t, seen, "q4 98 excellent invest more premium \u2068AI cost per day\u2069: latest 1.50 EUR")
 	require.Contains(t, seen, "€58.00 €0.58 100 sent €5.80 10 booked 95 % 10 % 20 000 % 10 %")
 	require.Contains(t, seen, "no campaign – send X-Campaign-ID with these calls")
+	require.Contains(t, seen, "€136.50 together: AI €13.50 , fixed costs €123.00 , of which €75.00 is in no campaign")
 	require.Contains(t, seen, "Fixed costs that no email can carry €75.00")
 	require.Contains(t, seen, "Together €136.50 100 sent 10 booked", "10 and 3.50 of AI, and 123 of fixed costs")
 	require.Contains(t, body, `href="/campaigns/q4?from=2026-11&amp;to=2026-11"`)
@@ -137,4 +138,10 @@ func TestACampaignMayHaveAnyName(t *testing.T) {
 		}
 		require.NotRegexp(t, `href="(javascript|//|https?:)`, list+page, id)
 	}
+}
+
+func TestACampaignThatNoPathCanNameLinksToItsCalls(t *testing.T) {
+	f := twoCampaigns()
+	f.campaigns[0].ID = ".."
+	require.Contains(t, browse(t, newEconomicsHandler(t, f, nil), "/campaigns", http.StatusOK), `href="/calls?campaign_id=.."`)
 }
