@@ -2,6 +2,9 @@ module bursar
 
 go 1.26.0
 
+// What npm installs may hold Go packages, which are none of ours.
+ignore node_modules
+
 require (
 	github.com/andybalholm/brotli v1.2.8
 	github.com/chromedp/chromedp v0.23.0

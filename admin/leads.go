@@ -260,7 +260,7 @@ func why(p accounting.Personalisation, d accounting.CampaignDecision) string {
 	case accounting.PersonaliseStandard:
 		return "The lead is of high value, in a campaign that is not one to invest in."
 	case accounting.PersonaliseNone:
-		return "Less than half of what the campaign writes is ever sent: writing for this lead would probably be in vain."
+		return "Too little of what the campaign writes is ever sent: writing for this lead would probably be in vain."
 	}
 	if d == accounting.NotEnoughData {
 		return "Too little is known about the campaign to spend more on a lead of no special value."

@@ -84,6 +84,7 @@ INSERT INTO experiment_leads AS l (experiment_id, lead_id, campaign_id, arm, see
 SELECT e.id, u.lead_id, coalesce(u.campaign_id, ''), experiment_arm(e.id, u.lead_id, e.arms), min(u.created_at)
 FROM experiments e JOIN openrouter_usage u ON u.lead_id IS NOT NULL AND u.created_at >= e.started_at AND u.created_at < coalesce(e.ended_at, 'infinity')
     AND (e.campaign_id IS NULL OR u.campaign_id = e.campaign_id) AND (e.purpose IS NULL OR u.purpose = e.purpose)
+WHERE (SELECT count(*) FROM experiments) > 0 -- asked once: without experiments no call is looked at
 GROUP BY e.id, u.lead_id, coalesce(u.campaign_id, '')
 ON CONFLICT (experiment_id, lead_id, campaign_id) DO UPDATE SET seen_at = least(l.seen_at, excluded.seen_at);
 
@@ -94,7 +95,7 @@ SELECT e.id, a.lead_id, coalesce(a.campaign_id, ''), experiment_arm(e.id, a.lead
     count(*) FILTER (WHERE type = 'email_sent'), count(*) FILTER (WHERE type = 'reply_received'), count(*) FILTER (WHERE type = 'meeting_booked')
 FROM experiments e JOIN activities a ON a.lead_id IS NOT NULL AND a.reversed_at IS NULL AND a.occurred_at >= e.started_at
     AND (e.campaign_id IS NULL OR a.campaign_id = e.campaign_id)
-WHERE a.type IN ('email_sent', 'reply_received', 'meeting_booked')
+WHERE a.type IN ('email_sent', 'reply_received', 'meeting_booked') AND (SELECT count(*) FROM experiments) > 0
 GROUP BY e.id, a.lead_id, coalesce(a.campaign_id, '')
 ON CONFLICT (experiment_id, lead_id, campaign_id) DO UPDATE SET emails = excluded.emails, replies = excluded.replies, meetings = excluded.meetings;
 
@@ -107,6 +108,7 @@ INSERT INTO experiment_daily AS d (experiment_id, day, arm, calls, cost_usd)
 SELECT e.id, (u.created_at AT TIME ZONE 'UTC')::date, experiment_arm(e.id, u.lead_id, e.arms), count(*), coalesce(sum(u.cost_usd), 0)
 FROM experiments e JOIN openrouter_usage u ON u.lead_id IS NOT NULL AND u.created_at >= e.started_at AND u.created_at < coalesce(e.ended_at, 'infinity')
     AND (e.campaign_id IS NULL OR u.campaign_id = e.campaign_id) AND (e.purpose IS NULL OR u.purpose = e.purpose)
+WHERE (SELECT count(*) FROM experiments) > 0
 GROUP BY 1, 2, 3
 ON CONFLICT (experiment_id, day, arm) DO UPDATE SET calls = excluded.calls, cost_usd = excluded.cost_usd;
 
