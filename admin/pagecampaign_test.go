@@ -67,7 +67,7 @@ func TestTwoCampaignsAreComparedOnThePageAsInTheAPI(t *testing.T) {
 	h := newEconomicsHandler(t, f, nil)
 	seen := spaced(browse(t, h, "/campaigns/q4?with=old", http.StatusOK))
 	require.Contains(t, seen, ask(t, h, "GET", "/api/compare?a=q4&b=old", "", 200)["verdict"])
-	require.Contains(t, seen, "With a probability of over 99 % the first pays less")
+	require.Contains(t, seen, "With a probability of over 99 %, q4 pays less")
 	require.Contains(t, seen, "q4 €58.00 10 €5.80")
 	require.Contains(t, seen, "old €900.00 2 €450.00")
 

@@ -187,8 +187,8 @@ func rateRow(name string, rate *accounting.Amount, interval *accounting.Interval
 		row.Value = accounting.Some(rate.Mul(hundredPercent))
 	}
 	if interval != nil && interval.High != nil {
-		row.Low = accounting.Some(decimal.NewFromFloat(100 * interval.Low))
-		row.High = accounting.Some(decimal.NewFromFloat(100 * *interval.High))
+		row.Low = accounting.Some(statistic(100 * interval.Low))
+		row.High = accounting.Some(statistic(100 * *interval.High))
 	}
 	return row
 }

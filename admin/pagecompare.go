@@ -3,8 +3,6 @@ package admin
 import (
 	"context"
 	"errors"
-
-	"github.com/shopspring/decimal"
 )
 
 // comparedPage is a comparison as pages show it.
@@ -34,18 +32,19 @@ func (e *economics) readComparison(ctx context.Context, months MonthsInput, kind
 // Sides are the two, to be shown one beside the other.
 func (c *comparedPage) Sides() []comparedSide { return []comparedSide{c.A, c.B} }
 
-// Likely is the probability in words; what is all but certain is not rounded to
+// Cheaper is the side that probably pays less for a meeting.
+func (c *comparedPage) Cheaper() string {
+	if *c.Probability < 0.5 {
+		return c.B.Name
+	}
+	return c.A.Name
+}
+
+// Likely is how probable that is; what is all but certain is not rounded to
 // certainty.
 func (c *comparedPage) Likely() string {
-	if c.Probability == nil {
-		return ""
+	if p := max(*c.Probability, 1-*c.Probability); p <= 0.99 {
+		return statistic(100*p).Round(0).String() + " %"
 	}
-	switch p := *c.Probability; {
-	case p > 0.99:
-		return "over 99 %"
-	case p < 0.01:
-		return "under 1 %"
-	default:
-		return decimal.NewFromFloat(100*p).Round(0).String() + " %"
-	}
+	return "over 99 %"
 }

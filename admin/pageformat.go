@@ -193,14 +193,20 @@ func dollars(v any) template.HTML {
 	return template.HTML(`<data value="` + amount.String() + `" title="` + amount.String() + ` USD">` + signed("$", amount) + `</data>`) //nolint:gosec // digits, and words of our own
 }
 
+// statistic is a bound of an interval or a probability, which are no amounts
+// that anybody pays.
+func statistic(f float64) decimal.Decimal {
+	return decimal.NewFromFloat(f) //nolint:forbidigo // see above
+}
+
 // rateInterval shows the interval of a rate: "3.1 to 7.9 %".
 func rateInterval(i *accounting.IntervalRow) string {
 	if i == nil {
 		return "–"
 	}
-	low, high := decimal.NewFromFloat(100*i.Low).Round(1), hundredPercent
+	low, high := statistic(100*i.Low).Round(1), hundredPercent
 	if i.High != nil {
-		high = decimal.NewFromFloat(100 * *i.High).Round(1)
+		high = statistic(100 * *i.High).Round(1)
 	}
 	return low.String() + " to " + high.String() + " %"
 }
@@ -219,9 +225,9 @@ func (m moneyFormat) Between(i *accounting.IntervalRow) string {
 	case i == nil:
 		return "–"
 	case i.High == nil:
-		return "at least " + m.Text(decimal.NewFromFloat(i.Low))
+		return "at least " + m.Text(statistic(i.Low))
 	}
-	return m.Text(decimal.NewFromFloat(i.Low)) + " to " + m.Text(decimal.NewFromFloat(*i.High))
+	return m.Text(statistic(i.Low)) + " to " + m.Text(statistic(*i.High))
 }
 
 // query is pairs of names and values as the query of an address.

@@ -33,7 +33,8 @@ func TestTwoModelsAreComparedOnThePage(t *testing.T) {
 	f := &fakeEconomics{models: []accounting.ModelSums{modelSums("cheap", "10", "40"), modelSums("dear", "100", "40.5")}}
 	h := newEconomicsHandler(t, f, nil)
 	body := browse(t, h, "/models?a=cheap&b=dear", http.StatusOK)
-	require.Contains(t, spaced(body), "cheap is cheaper per meeting. With a probability of over 99 %")
+	require.Contains(t, spaced(body), "cheap is cheaper per meeting. With a probability of over 99 %, cheap pays less")
+	require.Contains(t, spaced(browse(t, h, "/models?a=dear&b=cheap", http.StatusOK)), "With a probability of over 99 %, cheap pays less", "whichever stands first")
 	require.Contains(t, spaced(body), "dear €100.00 40.5")
 	require.Contains(t, body, `<option selected>dear</option>`)
 	require.Contains(t, body, `href="?a=cheap&amp;b=dear&amp;from=2026-10&amp;to=2026-10"`, "other months keep what is compared")
