@@ -84,3 +84,12 @@ var ErrNoLease = errors.New("no replica of that name holds money of a budget")
 // ErrReplicaAlive is the answer to a release of what a living replica holds: it
 // would go on spending what somebody else is then given.
 var ErrReplicaAlive = errors.New("the replica is alive: stop it first, it then returns what it holds")
+
+// Replica is one life of a Bursar process, as the guard's heartbeat tells it.
+type Replica struct {
+	ID        string     `json:"replica"`
+	StartedAt time.Time  `json:"started_at"`
+	SeenAt    time.Time  `json:"seen_at"`
+	EndedAt   *time.Time `json:"ended_at"` // it stopped, or its journal was settled
+	Alive     bool       `json:"alive"`    // heard of lately
+}

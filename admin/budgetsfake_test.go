@@ -185,6 +185,10 @@ func (f *fakeBudgets) ListLeases(_ context.Context, budget string) ([]accounting
 	return f.leases, f.err
 }
 
+func (f *fakeBudgets) ListReplicas(context.Context, int) ([]accounting.Replica, error) {
+	return []accounting.Replica{{ID: "01a2b3c4", StartedAt: q4().CreatedAt, SeenAt: q4().CreatedAt, Alive: true}}, f.err
+}
+
 func (f *fakeBudgets) ReleaseLease(_ context.Context, replica, actor, reason string) error {
 	f.note("release " + replica + " by " + actor + ": " + reason)
 	return f.err

@@ -143,7 +143,7 @@ func TestRoutesOfBudgetsAreDescribed(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 7+18, operations)
+	require.Equal(t, 7+19, operations)
 
 	schemas := at(t, doc, "components", "schemas").(map[string]any)
 	for name, schema := range schemas {
@@ -159,7 +159,7 @@ func TestRoutesOfBudgetsAreDescribed(t *testing.T) {
 		reflect.TypeFor[accounting.Scope](): scopeColumns, reflect.TypeFor[accounting.BudgetStatus](): budgetStatusColumns,
 		reflect.TypeFor[accounting.DecisionRow](): decisionColumns, reflect.TypeFor[accounting.DecisionShare](): decisionShareColumns,
 		reflect.TypeFor[accounting.Stop](): stopColumns, reflect.TypeFor[accounting.StopReach](): stopReachColumns, reflect.TypeFor[accounting.Alert](): alertColumns,
-		reflect.TypeFor[accounting.LeaseRow](): leaseColumns,
+		reflect.TypeFor[accounting.LeaseRow](): leaseColumns, reflect.TypeFor[accounting.Replica](): replicaColumns,
 	} {
 		sent := 0
 		for field := range columns.Fields() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,6 +16,8 @@ import (
 type Leases interface {
 	// ListLeases returns what replicas hold of a budget, or of all.
 	ListLeases(ctx context.Context, budget string) ([]accounting.LeaseRow, error)
+	// ListReplicas returns those that live, and the limit latest of the others.
+	ListReplicas(ctx context.Context, limit int) ([]accounting.Replica, error)
 	// ReleaseLease takes back what a dead replica held, audited in the same
 	// transaction. A replica that holds nothing is [accounting.ErrNoLease], one
 	// that lives is [accounting.ErrReplicaAlive].
@@ -52,6 +55,8 @@ var releaseLeasesOperation = huma.Operation{
 func (h *Handler) leaseRoutes(api huma.API) {
 	huma.Register(api, listLeasesOperation, operation(h.listLeases))
 	huma.Register(api, releaseLeasesOperation, operation(h.releaseLeases))
+	huma.Register(api, listReplicasOperation, operation(h.listReplicas))
+	describeType(api, reflect.TypeFor[accounting.Replica](), replicaColumns)
 }
 
 // leasesInput is the query of GET /api/budgets/leases.
@@ -121,4 +126,46 @@ func releaseProblem(replica string, err error) error {
 		return newProblem(http.StatusConflict, "The replica %s lives. Stop it: it then returns what it holds by itself.", shown(replica))
 	}
 	return err
+}
+
+// endedReplicas is how many replicas that live no longer are listed.
+const endedReplicas = 20
+
+var listReplicasOperation = huma.Operation{
+	OperationID:                  "list-replicas",
+	Method:                       http.MethodGet,
+	Path:                         "/api/replicas",
+	Summary:                      "Bursar processes that share the database",
+	Description:                  "Those that live, and the latest 20 that do no longer. Each start of a process is a replica of its own; one that is silent for ten seconds is taken to live no longer.",
+	Tags:                         []string{"health"},
+	Security:                     needsToken,
+	Errors:                       without(budgetErrors, http.StatusNotFound),
+	RejectUnknownQueryParameters: true,
+}
+
+var replicaColumns = map[string]string{
+	"replica":    "As decisions and leases name it.",
+	"started_at": "When it was first heard of.",
+	"seen_at":    "When it was last heard of.",
+	"ended_at":   "When it stopped, or its journal was settled; null: neither.",
+	"alive":      "Heard of lately.",
+}
+
+type replicasOutput struct {
+	Body envelope[replicaList]
+}
+
+type replicaList struct {
+	Replicas []accounting.Replica `json:"replicas" nullable:"false" doc:"Those that live first."`
+}
+
+// listReplicas answers GET /api/replicas.
+func (h *Handler) listReplicas(ctx context.Context, _ *noInput) (*replicasOutput, error) {
+	limited, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	list, err := h.budgets.Store.ListReplicas(limited, endedReplicas)
+	if err != nil {
+		return nil, lateOr(ctx, limited, err)
+	}
+	return &replicasOutput{envelope[replicaList]{Success: true, Data: replicaList{Replicas: orEmpty(list)}}}, nil
 }

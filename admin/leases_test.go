@@ -45,3 +45,10 @@ func TestLeasesAreListed(t *testing.T) {
 	store.err = errAway
 	problemIn(t, get(h, "/api/budgets/leases"), http.StatusInternalServerError)
 }
+
+func TestReplicasAreListedWithWhenTheyWereHeardOf(t *testing.T) {
+	list := dataOf[replicaList](t, get(withBudgets(t, &fakeBudgets{}), "/api/replicas"), http.StatusOK)
+	require.Len(t, list.Replicas, 1)
+	require.True(t, list.Replicas[0].Alive)
+	require.Contains(t, spaced(pageOf(t, withBudgets(t, &fakeBudgets{}), "/health")), "01a2b3c4 2026-11-01 00:00:00 UTC 2026-11-01 00:00:00 UTC lives")
+}

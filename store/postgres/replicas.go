@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"bursar/accounting"
 )
 
 const (
@@ -44,6 +46,35 @@ func (s *Store) Heartbeat(ctx context.Context, replica string, version int64, no
 		return 0, 0, fmt.Errorf("heartbeat of replica %s: %w", replica, err)
 	}
 	return latest, living, nil
+}
+
+// ListReplicas are the lives of Bursar processes that are heard of, and the limit
+// latest of the others.
+func (s *Store) ListReplicas(ctx context.Context, limit int) ([]accounting.Replica, error) {
+	rows, err := s.pool.Query(ctx, `-- name: replicas_list
+		WITH known AS (
+			SELECT replica, started_at, seen_at, ended_at, ended_at IS NULL AND seen_at > now() - $1::interval AS alive FROM guard_replicas
+		)
+		SELECT * FROM known WHERE alive
+		UNION ALL (SELECT * FROM known WHERE NOT alive ORDER BY seen_at DESC LIMIT $2)
+		ORDER BY alive DESC, seen_at DESC, replica`, livingFor, limit)
+	if err == nil {
+		var list []accounting.Replica
+		if list, err = pgx.CollectRows(rows, scanReplica); err == nil {
+			return list, nil
+		}
+	}
+	return nil, fmt.Errorf("list replicas: %w", err)
+}
+
+func scanReplica(cr pgx.CollectableRow) (accounting.Replica, error) {
+	var r accounting.Replica
+	err := cr.Scan(&r.ID, &r.StartedAt, &r.SeenAt, &r.EndedAt, &r.Alive)
+	r.StartedAt, r.SeenAt = r.StartedAt.UTC(), r.SeenAt.UTC()
+	if r.EndedAt != nil {
+		*r.EndedAt = r.EndedAt.UTC()
+	}
+	return r, err
 }
 
 // EndReplica marks a replica as ended. What it holds stays its own, see
