@@ -59,11 +59,8 @@ func (h *Handler) experimentPage(w http.ResponseWriter, r *http.Request) error {
 
 // armsChart shows the rate that decides with its interval, arm beside arm.
 func armsChart(report *accounting.ExperimentReport) template.HTML {
-	c := chart.Intervals{
-		Frame: chart.Frame{ID: "arms", Title: "What decides: " + words(report.Experiment.Metric), Format: func(d decimal.Decimal) string { return percent(d) },
-			Empty: "No lead of this experiment was seen yet."},
-		Of: "Arm", Level: "95 %",
-	}
+	c := rateChart("arms", "What decides: "+words(report.Experiment.Metric), decimal.Decimal{})
+	c.Of, c.Empty, c.Target = "Arm", "No lead of this experiment was seen yet.", chart.Value{}
 	for i := range report.Arms {
 		arm := &report.Arms[i]
 		rate, interval := arm.Conversion, arm.ConversionInterval

@@ -30,6 +30,7 @@ func TestThePageOfAnExperimentTellsItsVerdictAndWhatCanBeDone(t *testing.T) {
 	}
 	require.Contains(t, seen, "control as asked 4 000 3 600")
 	require.Contains(t, seen, "10 %")
+	require.Contains(t, body, ": 10 %, 95 % interval 9.1 to 11 %", "the chart is of percent, as the table")
 	require.Contains(t, seen, "€0.023")
 	require.Contains(t, spaced(pageOf(t, h, "/experiments")), "Less AI running")
 }
