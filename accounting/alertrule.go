@@ -137,7 +137,7 @@ func (r *AlertRule) AtOnce() bool { return r.BuiltIn && r.ID == RuleMonthTotal }
 // warning, a repetition a day, and minLeads where the figure is a rate.
 func NormalizeAlertRule(r AlertRule, minLeads int64) AlertRule {
 	if r.ID == "" {
-		r.ID = BudgetSlug(r.Name)
+		r.ID = alertRuleSlug(r.Name)
 	}
 	setDefault(&r.Severity, SeverityWarning)
 	setDefault(&r.QuietHours, DefaultQuietHours)
@@ -148,6 +148,14 @@ func NormalizeAlertRule(r AlertRule, minLeads int64) AlertRule {
 		r.MinLeads = minLeads
 	}
 	return r
+}
+
+// alertRuleSlug is the id that a name gives a rule, as [BudgetSlug].
+func alertRuleSlug(name string) string {
+	if slug := BudgetSlug(name); slug != "budget" {
+		return slug
+	}
+	return "rule"
 }
 
 // Validate joins everything that is wrong with the rule; each error begins with
@@ -167,8 +175,8 @@ func (r *AlertRule) validateNames() error {
 	for _, tag := range []struct{ field, value string }{
 		{"scope.campaign_id", r.Scope.CampaignID}, {"scope.platform", r.Scope.Platform}, {"scope.model", r.Scope.Model},
 	} {
-		if _, changed := CleanTag(tag.value); changed {
-			errs = append(errs, fmt.Errorf("%s %q: want at most %d bytes of printable text", tag.field, tag.value, MaxTagBytes))
+		if clean, changed := CleanTag(tag.value); changed || clean != tag.value { // no call has such a tag
+			errs = append(errs, fmt.Errorf("%s %q: want at most %d bytes of printable text without white space around it", tag.field, tag.value, MaxTagBytes))
 		}
 	}
 	return errors.Join(errs...)

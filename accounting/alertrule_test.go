@@ -21,6 +21,7 @@ func TestARuleIsFilledInAndItsMistakesAreNamed(t *testing.T) {
 	r := rule(FigureWastePercent, Above, "30")
 	require.NoError(t, r.Validate())
 	assert.Equal(t, "my-rule", r.ID)
+	assert.Equal(t, "rule", NormalizeAlertRule(AlertRule{Name: "営業"}, 30).ID)
 	assert.Equal(t, SeverityWarning, r.Severity)
 	assert.Equal(t, 24, r.QuietHours)
 	assert.EqualValues(t, 30, r.MinLeads)
@@ -33,7 +34,8 @@ func TestARuleIsFilledInAndItsMistakesAreNamed(t *testing.T) {
 		"figure ":                func(r *AlertRule) { r.Figure = "luck" },
 		"scope: there is no ":    func(r *AlertRule) { r.Scope.Model = "openai/gpt-5-mini" },
 		"scope: want at most":    func(r *AlertRule) { r.Scope.CampaignID, r.Each = "q4", EachCampaign },
-		"scope.campaign_id ":     func(r *AlertRule) { r.Scope.CampaignID = " q4\x00" },
+		"scope.campaign_id ":     func(r *AlertRule) { r.Scope.CampaignID = "q4\x00" },
+		"scope.platform ":        func(r *AlertRule) { r.Scope.Platform = " heyreach" }, // no call has such a tag
 		"each ":                  func(r *AlertRule) { r.Each = EachLead },
 		"comparison ":            func(r *AlertRule) { r.Comparison = "beside" },
 		"threshold: want 0 to":   func(r *AlertRule) { r.Threshold = *amount("-1") },

@@ -204,4 +204,12 @@ func TestThePlanOfAPastMonthIsMadeAsOnItsFirstDay(t *testing.T) {
 	assert.Equal(t, []string{"2026-08-02", "2026-08-31"}, []string{from.String(), to.String()})
 	from, to = accounting.PlanWindow(accounting.Month{Year: 2026, Month: 12}, planNow)
 	assert.Equal(t, []string{"2026-10-23", "2026-11-21"}, []string{from.String(), to.String()})
+
+	told := accounting.CampaignSums{ID: "new", Settings: &accounting.CampaignSettings{ID: "new", UpdatedAt: planNow}}
+	terms := planTerms("77")
+	p := accounting.MakeBudgetPlan(terms, []accounting.CampaignSums{told})
+	assert.Len(t, p.Rows, 1, "it is about to run")
+	terms.From, terms.To = accounting.PlanWindow(accounting.Month{Year: 2026, Month: 9}, planNow)
+	p = accounting.MakeBudgetPlan(terms, []accounting.CampaignSums{told})
+	assert.Empty(t, p.Rows, "nobody knew of it then")
 }

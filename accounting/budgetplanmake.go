@@ -32,9 +32,14 @@ func MakeBudgetPlan(t *PlanTerms, campaigns []CampaignSums) BudgetPlan {
 	return p
 }
 
-// takesPart reports whether a campaign runs, or is about to.
+// takesPart reports whether a campaign runs, or is about to: somebody told about
+// it in the days of the plan, or on the day after them, on which it is made.
 func (t *PlanTerms) takesPart(c *CampaignSums) bool {
-	return c.Calls > 0 || c.Settings != nil && !DayOf(c.Settings.UpdatedAt).Before(t.From)
+	if c.Calls > 0 || c.Settings == nil {
+		return c.Calls > 0
+	}
+	told := DayOf(c.Settings.UpdatedAt)
+	return !told.Before(t.From) && !t.To.Add(1).Before(told)
 }
 
 func (t *PlanTerms) row(c *CampaignSums) PlanRow {

@@ -126,6 +126,8 @@ func TestWhatIsWrongWithAnExperimentIsNamed(t *testing.T) {
 	for want, change := range map[string]func(*Experiment){
 		`id "A b"`:                  func(e *Experiment) { e.ID = "A b" },
 		`name ""`:                   func(e *Experiment) { e.Name = "" },
+		`name " "`:                  func(e *Experiment) { e.Name = " " },
+		`margin with 5000 decimals`: func(e *Experiment) { e.Margin = Amount{decimal.New(1, -5000)} },
 		`campaign_id "a\nb"`:        func(e *Experiment) { e.CampaignID = "a\nb" },
 		`purpose "dinner"`:          func(e *Experiment) { e.Purpose = "dinner" },
 		`metric "clicks"`:           func(e *Experiment) { e.Metric = "clicks" },

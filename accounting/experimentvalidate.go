@@ -18,6 +18,7 @@ const (
 	MaxExperimentDays   = 365
 	MaxExperimentLeads  = 100_000_000
 	maxArmName          = 40 // bytes
+	maxMarginDecimals   = 6  // more would be none, or all of the rate, as a floating-point number
 )
 
 // DefaultExperimentMargin is a fifth: an arm that keeps 80 % of the control's
@@ -44,7 +45,7 @@ func (e *Experiment) Validate(purposes []string) error {
 	if !isSlug(e.ID) || e.ID == "" {
 		wrong("id %q: want lower-case letters, digits and single hyphens between them, at most %d bytes", e.ID, MaxBudgetID)
 	}
-	if e.Name == "" || len(e.Name) > MaxBudgetName || !utf8.ValidString(e.Name) || strings.ContainsFunc(e.Name, unicode.IsControl) {
+	if strings.TrimSpace(e.Name) == "" || len(e.Name) > MaxBudgetName || !utf8.ValidString(e.Name) || strings.ContainsFunc(e.Name, unicode.IsControl) {
 		wrong("name %q: want 1 to %d bytes of printable text", e.Name, MaxBudgetName)
 	}
 	if clean, changed := CleanTag(e.CampaignID); changed || clean != e.CampaignID {
@@ -56,7 +57,9 @@ func (e *Experiment) Validate(purposes []string) error {
 	if !slices.Contains(Metrics(), e.Metric) {
 		wrong("metric %q: want one of %s", e.Metric, strings.Trim(fmt.Sprint(Metrics()), "[]"))
 	}
-	if !e.Margin.IsPositive() || e.Margin.GreaterThanOrEqual(decimal.NewFromInt(1)) {
+	if places := -e.Margin.Exponent(); places > maxMarginDecimals {
+		wrong("margin with %d decimals: want at most %d, e.g. 0.2 for 20 %%", places, maxMarginDecimals)
+	} else if !e.Margin.IsPositive() || e.Margin.GreaterThanOrEqual(decimal.NewFromInt(1)) {
 		wrong("margin %s: want a share of more than 0 and less than 1, e.g. 0.2 for 20 %%", e.Margin)
 	}
 	if e.MaxDays != nil && (*e.MaxDays < 1 || *e.MaxDays > MaxExperimentDays) {

@@ -202,6 +202,25 @@ func TestUnknownPathsAndMethodsAreProblemDocumentsToo(t *testing.T) {
 	require.Contains(t, bodyOf(t, res), "There is nothing at /nothing")
 }
 
+func TestAPathThatIsNoTextNamesNothing(t *testing.T) {
+	h := newEconomicsHandler(t, &fakeEconomics{}, nil)
+	for _, path := range []string{"/api/leads/%00", "/api/leads/%ff", "/api/campaigns/a%00b", "/api/emails/%c3", "/leads/%00"} {
+		p := problemIn(t, get(h, path), http.StatusNotFound)
+		require.Contains(t, p.Detail, "UTF-8 text without NUL", path)
+	}
+}
+
+func TestABodyThatIsNotJSONIsSaidToBeNone(t *testing.T) {
+	h := newPlanHandler(t, &fakePlans{})
+	for body, why := range map[string]string{`{`: "unexpected end of JSON input", `{"amount":1e309}`: "1e309", `{"amount":NaN}`: "invalid character 'N'"} {
+		p := ask(t, h, "POST", "/api/budget-plan/apply", body, http.StatusBadRequest)
+		require.Contains(t, p["detail"], "not JSON that can be read", body)
+		require.Contains(t, p["detail"], why, body)
+	}
+	p := ask(t, h, "POST", "/api/budget-plan/apply", `{"reason":"it is sk-or-v1-0123456789abcdef`, http.StatusBadRequest)
+	require.NotContains(t, p["detail"], "sk-or", "the body is not repeated")
+}
+
 func TestAPanicIsAProblemAndNotTheEndOfTheConnection(t *testing.T) {
 	var log strings.Builder
 	usage := &fakeUsage{hook: func(context.Context) { panic("the store broke: dsn=secret") }}

@@ -125,8 +125,9 @@ func (e *economics) budgetPlan(ctx context.Context, in *budgetPlanInput) (*answe
 	var wrong []fieldError
 	if in.Month != "" {
 		month, err := accounting.ParseMonth(in.Month)
-		if next := r.Month.Next(); err != nil || next.Before(month) {
-			wrong = append(wrong, fieldError{Field: "month", Value: shown(in.Month), Message: "expected a month up to the next one", Allowed: "a month up to " + next.String()})
+		first, next := accounting.MonthOf(accounting.EarliestRate.Start()), r.Month.Next()
+		if err != nil || next.Before(month) || month.Before(first) {
+			wrong = append(wrong, fieldError{Field: "month", Value: shown(in.Month), Message: "expected a month up to the next one", Allowed: "a month from " + first.String() + " to " + next.String()})
 		}
 		r.Month = month
 	}

@@ -94,7 +94,7 @@ func TestBadPlansAreNamedWithTheWayOut(t *testing.T) {
 	f := &fakePlans{}
 	h := newPlanHandler(t, f)
 	for query, field := range map[string]string{
-		"?month=2027-01": "month", "?month=november": "month", "?amount=0": "amount", "?amount=-5": "amount", "?amount=9000001": "amount", "?amount=1e400": "amount",
+		"?month=2027-01": "month", "?month=0000-01": "month", "?month=1998-12": "month", "?month=november": "month", "?amount=0": "amount", "?amount=-5": "amount", "?amount=9000001": "amount", "?amount=1e400": "amount",
 		"?split=50/35/16": "split", "?split=50/50": "split", "?step_percent=0": "step_percent", "?step_percent=1001": "step_percent", "?step=5": "step",
 		"?amount=5&amount=6": "amount",
 	} {

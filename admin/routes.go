@@ -2,6 +2,8 @@ package admin
 
 import (
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,6 +72,10 @@ func (h *Handler) routes(metrics prometheus.Gatherer) error {
 // dispatch calls the route, or answers as a problem what ServeMux would answer
 // in plain text.
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request) {
+	if !utf8.ValidString(r.URL.Path) || strings.ContainsRune(r.URL.Path, 0) { // Postgres knows no such text
+		h.fail(w, r, newProblem(http.StatusNotFound, "There is nothing at %s: names are UTF-8 text without NUL.", shown(r.URL.Path)))
+		return
+	}
 	fallback, pattern := h.mux.Handler(r)
 	if pattern != "" {
 		h.mux.ServeHTTP(w, r)
