@@ -14,7 +14,7 @@ import (
 
 // exchange sends the call upstream and its answer back. It does for the
 // requests that Bursar sees what httputil.ReverseProxy does, with what that
-// leaves to hooks in its place: see docs/decisions/0010. r is the call's own
+// leaves to hooks in its place: see docs/decisions/0013. r is the call's own
 // copy of the client's request.
 func (h *Handler) exchange(c *call, r *http.Request) {
 	if isWebSocket(r.Header) {
