@@ -10,7 +10,7 @@ NEED       := deploy/scripts/need.sh
 TOOL       := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo build migrate test test-short clients react chaos vet bench bench-guard bench-reports model forecast-backtest fuzz lint vuln generate clean
+.PHONY: help setup run demo build migrate test test-short clients react screenshots chaos vet bench bench-guard bench-reports model forecast-backtest fuzz lint vuln generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test: ## vet and run all tests with the race detector, on a real Postgres, real 
 test-short: ## run the tests that take little time, without the race detector
 	@$(NEED) go postgres chromium
 	go test -short -pgo=off $(ARGS) ./...
+
+screenshots: clients ## keep a picture of every page of the dashboard, in both colour schemes, wide and narrow, in ./screenshots
+	@$(NEED) go postgres chromium
+	SCREENSHOTS=$(CURDIR)/screenshots go test -pgo=off -count=1 -run TestEveryPageOfTheDashboard $(ARGS) ./cmd/bursar
 
 chaos: export CHAOS_ROUNDS ?= 4
 chaos: ## the fault suite in full (CHAOS_ROUNDS=4, CHAOS_SEED=... to replay)
