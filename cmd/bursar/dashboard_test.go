@@ -73,12 +73,14 @@ func awaitState(t testing.TB, tab context.Context, state string) {
 	await(t, tab, `document.getElementById("live")?.dataset.state === "`+state+`"`)
 }
 
-// await waits until an expression is true.
+// await waits until an expression is true. While a page goes or comes nothing
+// can be asked.
 func await(t testing.TB, tab context.Context, expression string) {
 	t.Helper()
-	_, err := chromedp.Run(tab, chromedp.PollFunction[bool]("() => "+expression,
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(time.Minute)))
-	require.NoError(t, err, expression)
+	require.Eventually(t, func() bool {
+		holds, err := chromedp.Run(tab, chromedp.Evaluate[bool]("("+expression+") === true"))
+		return err == nil && holds
+	}, time.Minute, 20*time.Millisecond, expression)
 }
 
 // findPage is the address of a page of the table.

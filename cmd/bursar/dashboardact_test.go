@@ -33,10 +33,7 @@ func andReload(t testing.TB, tab context.Context, selector string) {
 	t.Helper()
 	evaluate[chromedp.Void](t, tab, `void (window.before = true)`)
 	click(t, tab, selector)
-	require.Eventually(t, func() bool {
-		read, err := chromedp.Run(tab, chromedp.Evaluate[bool](`window.before === undefined && document.readyState === "complete"`))
-		return err == nil && read // a page that goes cannot be asked
-	}, time.Minute, 20*time.Millisecond, "%s: the page is read anew", selector)
+	await(t, tab, `window.before === undefined && document.readyState === "complete"`)
 }
 
 func TestWhatIsDoneOnTheDashboardBindsTheNextCall(t *testing.T) {
