@@ -219,6 +219,9 @@ func TestABodyThatIsNotJSONIsSaidToBeNone(t *testing.T) {
 	}
 	p := ask(t, h, "POST", "/api/budget-plan/apply", `{"reason":"it is sk-or-v1-0123456789abcdef`, http.StatusBadRequest)
 	require.NotContains(t, p["detail"], "sk-or", "the body is not repeated")
+
+	res := request(h, "POST", "/api/budget-plan/apply", `{"amount":5}`, "Content-Type", "text/plain", "Authorization", "Bearer "+token)
+	require.Contains(t, problemIn(t, res, http.StatusUnsupportedMediaType).Detail, "send it as application/json")
 }
 
 func TestAPanicIsAProblemAndNotTheEndOfTheConnection(t *testing.T) {

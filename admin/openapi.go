@@ -75,6 +75,9 @@ func ownProblem(ctx huma.Context, _ string, v any) (any, error) {
 	if model.Status == http.StatusBadRequest && len(model.Errors) == 1 && model.Errors[0].Location == "body" {
 		return newProblem(model.Status, "The body is not JSON that can be read: %s.", shown(strings.TrimPrefix(model.Errors[0].Message, "json: "))), nil
 	}
+	if model.Status == http.StatusUnsupportedMediaType {
+		return newProblem(model.Status, "The body is of a type that is not read here: send it as application/json."), nil
+	}
 	if model.Status != http.StatusUnprocessableEntity {
 		return newProblem(model.Status, "%s", model.Detail), nil
 	}

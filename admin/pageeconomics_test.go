@@ -134,7 +134,7 @@ func TestTheCurrencyIsRememberedAndLeadsNowhereElse(t *testing.T) {
 	require.Equal(t, "USD", res.Cookies()[0].Value)
 	body := bodyOf(t, get(h, "/", "Accept", "text/html", "Cookie", currencyCookie+"=USD"))
 	require.Contains(t, body, "$133.70", "123 EUR at 0.92")
-	for _, back := range []string{"//evil.example", `/\evil.example`, "https://evil.example", ""} {
+	for _, back := range []string{"//evil.example", `/\evil.example`, "/\t/evil.example", "/\n/evil.example", "https://evil.example", ""} {
 		require.Equal(t, "/", choose(form("currency", "EUR")+"&"+form("back", back)).Header.Get("Location"), back)
 	}
 	require.Equal(t, http.StatusUnprocessableEntity, choose("currency=GBP").StatusCode)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/shopspring/decimal"
 
@@ -167,8 +168,9 @@ func (h *Handler) chooseCurrency(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.SetCookie(w, &http.Cookie{Name: currencyCookie, Value: string(chosen), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	back := r.PostForm.Get("back")
-	// "//host" and "/\host" are other hosts to a browser.
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.HasPrefix(back, `/\`) {
+	// "//host" and "/\host" are other hosts to a browser, which passes over tabs
+	// and ends of lines.
+	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.HasPrefix(back, `/\`) || strings.ContainsFunc(back, unicode.IsControl) {
 		back = "/"
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
