@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,9 +40,7 @@ func (h *Handler) reconciliationPage(w http.ResponseWriter, r *http.Request) err
 	readInto(group, func() (*answer[trendList], error) {
 		return h.economics.trends(ctx, &trendsInput{Months: reconciledMonth})
 	}, func(found *answer[trendList]) {
-		for i := len(found.Body.Data.Months) - 1; i >= 0; i-- {
-			page.Months = append(page.Months, found.Body.Data.Months[i])
-		}
+		page.Months = sinceTheFirst(found.Body.Data.Months)
 	})
 	group.Go(func() error { return h.readUndecided(ctx, &page.Undecided) })
 	if err := group.Wait(); err != nil {
@@ -54,4 +53,18 @@ func (h *Handler) reconciliationPage(w http.ResponseWriter, r *http.Request) err
 		}
 	}
 	return h.renderPage(w, r, http.StatusOK, "reconciliation", "Reconciliation", page)
+}
+
+// sinceTheFirst are the months, the newest first, without those before anything
+// was recorded.
+func sinceTheFirst(months []trendMonth) []trendMonth {
+	first := slices.IndexFunc(months, func(m trendMonth) bool {
+		return m.Closed || m.OpenRouterCost.IsPositive() || m.EmailsSent > 0 || m.MeetingsBooked > 0
+	})
+	if first < 0 {
+		first = max(len(months)-1, 0) // the present one
+	}
+	list := slices.Clone(months[first:])
+	slices.Reverse(list)
+	return list
 }
