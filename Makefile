@@ -46,7 +46,8 @@ test: ## vet and run all tests with the race detector, on a real Postgres, real 
 	go test -race -pgo=off -timeout 25m $(ARGS) ./...
 
 test-short: ## run the tests that take little time, without the race detector
-	@$(NEED) go postgres chromium
+	@$(NEED) go postgres node chromium
+	@$(MAKE) --no-print-directory clients react
 	go test -short -pgo=off $(ARGS) ./...
 
 screenshots: clients ## keep a picture of every page of the dashboard, in both colour schemes, wide and narrow, in ./screenshots

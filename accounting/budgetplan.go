@@ -155,6 +155,9 @@ type PlanBudget struct {
 	Period     Period   `json:"period"`
 	Mode       Mode     `json:"mode"`
 	Planned    bool     `json:"planned"` // a plan has made it, and nobody has changed it since
+	// MovedToday: a plan has moved it on the present UTC day, and may not again
+	// before the next, whichever plan is applied.
+	MovedToday bool `json:"moved_today"`
 }
 
 // ErrNothingToPlan is the answer to a plan without campaigns: applying it would

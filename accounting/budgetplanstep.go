@@ -84,7 +84,9 @@ func (r *PlanRow) meet(b *PlanBudget, percent decimal.Decimal) {
 	r.Budget, r.Action, r.ChangePercent = b, PlanMakes, nil
 	first := firstLimit(r.AICost.Decimal, r.Limit.Decimal, percent)
 	if b != nil {
-		first = StepLimit(b.Limit.Decimal, r.Limit.Decimal, percent)
+		if first = b.Limit.Decimal; !b.MovedToday {
+			first = StepLimit(b.Limit.Decimal, r.Limit.Decimal, percent)
+		}
 		r.ChangePercent = change(b.Limit.Decimal, r.Limit.Decimal)
 		switch b.Limit.Cmp(r.Limit.Decimal) {
 		case -1:

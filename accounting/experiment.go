@@ -67,6 +67,8 @@ var (
 	ErrUnknownExperiment = errors.New("there is no experiment with that id")
 	// ErrExperimentExists is the answer to a new one with the id of another.
 	ErrExperimentExists = errors.New("there is an experiment with that id")
+	// ErrTooManyExperiments is the answer to one beyond [MaxOpenExperiments].
+	ErrTooManyExperiments = errors.New("there are too many experiments that are drafts or run")
 )
 
 // ExperimentConflictError says why an experiment cannot do what was asked.

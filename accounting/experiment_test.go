@@ -141,6 +141,11 @@ func TestWhatIsWrongWithAnExperimentIsNamed(t *testing.T) {
 		`arms[0].weight 0`:          func(e *Experiment) { e.Arms[0].Weight = 0 },
 		`arms[1].model "gpt"`:       func(e *Experiment) { e.Arms[1].Model = "gpt" },
 		`arms[1].model "openai/g`:   func(e *Experiment) { e.Arms[1].AI = false },
+		`arms: none of them has AI`: func(e *Experiment) {
+			for i := range e.Arms {
+				e.Arms[i].AI, e.Arms[i].Model = false, ""
+			}
+		},
 		`arms[1].weight 1001: want`: func(e *Experiment) { e.Arms[1].Weight = 1001 },
 	} {
 		e := cheaper()

@@ -14,6 +14,7 @@ import (
 // Bounds of an experiment.
 const (
 	MaxExperimentArms   = 8
+	MaxOpenExperiments  = 200  // drafts and those that run
 	MaxExperimentWeight = 1000 // of an arm
 	MaxExperimentDays   = 365
 	MaxExperimentLeads  = 100_000_000
@@ -75,6 +76,9 @@ func (e *Experiment) validateArms() error {
 	var errs []error
 	if len(e.Arms) < 2 || len(e.Arms) > MaxExperimentArms {
 		errs = append(errs, fmt.Errorf("arms: %d of them; want 2 to %d, the first of which is the control", len(e.Arms), MaxExperimentArms))
+	}
+	if len(e.Arms) > 0 && !slices.ContainsFunc(e.Arms, func(a ExperimentArm) bool { return a.AI }) {
+		errs = append(errs, errors.New("arms: none of them has AI, so that every call would be refused; for that there is the emergency stop"))
 	}
 	names := make(map[string]bool)
 	for i := range e.Arms {

@@ -124,6 +124,7 @@ var planColumns = map[reflect.Type]map[string]string{
 	reflect.TypeFor[accounting.PlanBudget](): {
 		"id": "The budget.", "campaign_id": "Its campaign.", "limit": "In currency.", "currency": "USD or EUR.", "period": "day, week, month or total.",
 		"mode": "alert, soft or hard.", "planned": "A plan has made it, and nobody has changed it since.",
+		"moved_today": "A plan has moved it on the present UTC day: no plan moves it again before the next.",
 	},
 	reflect.TypeFor[accounting.AppliedPlan](): {
 		"id": "Number of the plan; later ones are higher.", "request_id": "Sender's own id; auto/ and the month of an automatic one.", "month": "UTC month that it was made for.",

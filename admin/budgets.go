@@ -79,7 +79,7 @@ var listBudgetsOperation = huma.Operation{
 	Description:                  "Every budget that is not deleted, disabled ones included. How they stand: GET /api/budgets/status.",
 	Tags:                         []string{"budgets"},
 	Security:                     needsToken,
-	Errors:                       without(budgetErrors, http.StatusNotFound),
+	Errors:                       withoutNotFound(budgetErrors),
 	RejectUnknownQueryParameters: true,
 }
 
@@ -278,11 +278,11 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// without is statuses but for one.
-func without(statuses []int, status int) []int {
+// withoutNotFound is statuses but for 404.
+func withoutNotFound(statuses []int) []int {
 	var rest []int
 	for _, s := range statuses {
-		if s != status {
+		if s != http.StatusNotFound {
 			rest = append(rest, s)
 		}
 	}

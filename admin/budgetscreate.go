@@ -36,7 +36,7 @@ var createBudgetOperation = huma.Operation{
 	Security:      needsToken,
 	DefaultStatus: http.StatusCreated,
 	MaxBodyBytes:  maxBudgetBytes,
-	Errors:        append([]int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge}, without(budgetErrors, http.StatusNotFound)...),
+	Errors:        append([]int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge}, withoutNotFound(budgetErrors)...),
 }
 
 // createBudgetInput is the request of POST /api/budgets.

@@ -201,6 +201,8 @@ func experimentProblem(id string, err error) error {
 		return newProblem(http.StatusNotFound, "There is no experiment %s. GET %s lists those there are.", shown(id), experimentsPath)
 	case errors.Is(err, accounting.ErrExperimentExists):
 		return newProblem(http.StatusConflict, "There is an experiment %s. Choose another id, or change that one (PUT %s/%[1]s) if it is a draft.", shown(id), experimentsPath)
+	case errors.Is(err, accounting.ErrTooManyExperiments):
+		return newProblem(http.StatusConflict, "There are %d experiments that are drafts or run, which is the most there can be: start and stop one, or change a draft (PUT %s/{id}).", accounting.MaxOpenExperiments, experimentsPath)
 	case errors.As(err, &conflict) && conflict.Other != "":
 		return newProblem(http.StatusConflict, "Experiment %s is enforced and runs for some of the same calls, which cannot be in two. Stop it first (POST %s/%[1]s/stop), "+
 			"or give this one another campaign or purpose.", conflict.Other, experimentsPath)

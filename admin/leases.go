@@ -33,7 +33,7 @@ var listLeasesOperation = huma.Operation{
 		"A replica that stops returns what it holds; that of a dead one returns when its journal is settled by the next Bursar with its data directory.",
 	Tags:                         []string{"budgets"},
 	Security:                     needsToken,
-	Errors:                       without(budgetErrors, http.StatusNotFound),
+	Errors:                       withoutNotFound(budgetErrors),
 	RejectUnknownQueryParameters: true, // a misspelt filter must not list everything
 }
 
@@ -139,7 +139,7 @@ var listReplicasOperation = huma.Operation{
 	Description:                  "Those that live, and the latest 20 that do no longer. Each start of a process is a replica of its own; one that is silent for ten seconds is taken to live no longer.",
 	Tags:                         []string{"health"},
 	Security:                     needsToken,
-	Errors:                       without(budgetErrors, http.StatusNotFound),
+	Errors:                       withoutNotFound(budgetErrors),
 	RejectUnknownQueryParameters: true,
 }
 

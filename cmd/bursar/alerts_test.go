@@ -173,7 +173,7 @@ func TestACampaignThatSuddenlySpendsDollarsIsAlerted(t *testing.T) {
 	got := receiver.await(t, "spike", 1)[0]
 	require.Equal(t, "Campaign q4 has cost 2.50 USD within an hour", got.Title)
 	require.Equal(t, "warning", got.Severity)
-	require.Equal(t, "https://bursar.example/?campaign_id=q4", got.Link)
+	require.Equal(t, "https://bursar.example/campaigns/q4", got.Link)
 	require.Equal(t, "2.5", got.field("Spent USD"))
 	require.Equal(t, "0.02", got.field("Median USD"))
 	require.Equal(t, "q4", got.field("Campaign ID"))

@@ -20,7 +20,8 @@ func (s *Store) PlanBudgets(ctx context.Context, now time.Time) ([]accounting.Pl
 
 func planBudgets(ctx context.Context, db querier, now time.Time) ([]accounting.PlanBudget, error) {
 	rows, err := db.Query(ctx, `-- name: plan_budgets
-		SELECT id, campaign_id, limit_amount, currency, period, mode, origin = $2 AND edited_at IS NULL
+		SELECT id, campaign_id, limit_amount, currency, period, mode, origin = $2 AND edited_at IS NULL,
+			origin = $2 AND edited_at IS NULL AND updated_at >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
 		FROM budgets
 		WHERE deleted_at IS NULL AND campaign_id IS NOT NULL AND each IS NULL
 		  AND purpose IS NULL AND platform IS NULL AND model IS NULL AND key_fingerprint IS NULL
@@ -29,7 +30,7 @@ func planBudgets(ctx context.Context, db querier, now time.Time) ([]accounting.P
 	if err == nil {
 		var budgets []accounting.PlanBudget
 		budgets, err = pgx.CollectRows(rows, func(cr pgx.CollectableRow) (b accounting.PlanBudget, err error) {
-			return b, cr.Scan(&b.ID, &b.CampaignID, &b.Limit, &b.Currency, &b.Period, &b.Mode, &b.Planned)
+			return b, cr.Scan(&b.ID, &b.CampaignID, &b.Limit, &b.Currency, &b.Period, &b.Mode, &b.Planned, &b.MovedToday)
 		})
 		if err == nil {
 			return budgets, nil

@@ -127,6 +127,19 @@ func TestAPlanBecomesBudgetsThatMoveDayByDay(t *testing.T) {
 	requireExactBudgets(t, s)
 }
 
+func TestALimitMovesOneStepADayWhicheverPlanIsApplied(t *testing.T) {
+	s, nextDay := planStore(t)
+	apply(t, s, planOf(t, map[string]string{"a": "1", "b": "1"}), planner)
+	nextDay()
+	apply(t, s, planOf(t, map[string]string{"a": "9", "b": "1"}), planner)
+	require.Equal(t, map[string]string{"a": "60", "b": "40"}, limitsOf(t, s), "a step today")
+	again := apply(t, s, planOf(t, map[string]string{"a": "19", "b": "1"}), planner)
+	require.Equal(t, map[string]string{"a": "60", "b": "40"}, limitsOf(t, s), "and no other, by another plan")
+	require.Equal(t, accounting.PlanMoving, itemOfCampaign(t, &again, "a").State)
+	require.Equal(t, 2, nextDay().Moved)
+	require.Equal(t, map[string]string{"a": "72", "b": "32"}, limitsOf(t, s))
+}
+
 func TestApplyingAPlanAgainChangesNothing(t *testing.T) {
 	s, nextDay := planStore(t)
 	spent := map[string]string{"a": "200", "b": "1"}

@@ -75,6 +75,9 @@ func (s *Store) CreateExperiment(ctx context.Context, e accounting.Experiment, a
 		if err != nil {
 			return err
 		}
+		if err := roomForExperiment(ctx, tx); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `-- name: experiments_insert
 			INSERT INTO experiments (id, name, campaign_id, purpose, arms, metric, margin, enforce, stop_on_verdict, max_days, max_leads)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
@@ -95,6 +98,26 @@ func (s *Store) CreateExperiment(ctx context.Context, e accounting.Experiment, a
 		return accounting.Experiment{}, fmt.Errorf("create experiment %s: %w", clean(e.ID), err)
 	}
 	return made, nil
+}
+
+// experimentLock is the transaction advisory lock between those who make
+// experiments, so that two at once count each other.
+const experimentLock int64 = 0x6578706572
+
+// roomForExperiment is an error where there are as many open experiments as
+// there can be: every replica holds them in memory.
+func roomForExperiment(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `-- name: experiments_lock
+		SELECT pg_advisory_xact_lock($1)`, experimentLock); err != nil {
+		return err
+	}
+	var open int
+	err := tx.QueryRow(ctx, `-- name: experiments_open
+		SELECT count(*) FROM experiments WHERE state IN ('draft', 'running')`).Scan(&open)
+	if err == nil && open >= accounting.MaxOpenExperiments {
+		return accounting.ErrTooManyExperiments
+	}
+	return err
 }
 
 // ReplaceExperiment puts a draft in place of the one with its id, in the name of

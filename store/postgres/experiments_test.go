@@ -138,6 +138,23 @@ func TestAnExperimentIsMadeChangedStartedStoppedAndRolledBack(t *testing.T) {
 
 func second[A, B any](_ A, b B) B { return b }
 
+func TestOpenExperimentsAreBoundedAndThoseThatAreOverAreNot(t *testing.T) {
+	s := newStore(t)
+	for i := range accounting.MaxOpenExperiments {
+		_, err := s.CreateExperiment(t.Context(), lessAI(func(e *accounting.Experiment) { e.ID = fmt.Sprint("e-", i) }), "ada")
+		require.NoError(t, err)
+	}
+	more := func(e *accounting.Experiment) { e.ID = "one-too-many" }
+	_, err := s.CreateExperiment(t.Context(), lessAI(more), "ada")
+	require.ErrorIs(t, err, accounting.ErrTooManyExperiments)
+	_, err = s.StartExperiment(t.Context(), "e-0", "ada", "")
+	require.NoError(t, err)
+	_, err = s.EndExperiment(t.Context(), "e-0", accounting.ExperimentStopped, "ada", "")
+	require.NoError(t, err)
+	_, err = s.CreateExperiment(t.Context(), lessAI(more), "ada")
+	require.NoError(t, err)
+}
+
 func TestADraftCannotBeStoppedAndEndsOfTheListAreFiltered(t *testing.T) {
 	s := newStore(t)
 	_, err := s.CreateExperiment(t.Context(), lessAI(), "ada")
