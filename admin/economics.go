@@ -80,6 +80,7 @@ var economicsErrors = []int{
 type economics struct {
 	EconomicsOptions
 	dashboard dashboardCache
+	forecasts forecastCache
 }
 
 func newEconomics(o *EconomicsOptions) (*economics, error) {

@@ -139,3 +139,28 @@ func TestTheCurrencyIsRememberedAndLeadsNowhereElse(t *testing.T) {
 	}
 	require.Equal(t, http.StatusUnprocessableEntity, choose("currency=GBP").StatusCode)
 }
+
+func TestTheForecastOfThePageIsMadeOnceAMinute(t *testing.T) {
+	store := &fakeEconomics{}
+	now := economicsNow
+	h := newEconomicsHandler(t, store, func(o *EconomicsOptions) { o.Now = func() time.Time { return now } })
+	forecasts := func() (n int) {
+		for _, asked := range store.asked {
+			if strings.HasPrefix(asked, "histories") {
+				n++
+			}
+		}
+		return n
+	}
+	pageOf(t, h, "/")
+	made := forecasts()
+	require.Positive(t, made)
+	pageOf(t, h, "/")
+	require.Equal(t, made, forecasts())
+	now = now.Add(forecastLife)
+	pageOf(t, h, "/")
+	require.Equal(t, 2*made, forecasts())
+	h.CostsChanged()
+	pageOf(t, h, "/")
+	require.Equal(t, 3*made, forecasts(), "what changes costs changes what is expected of them")
+}

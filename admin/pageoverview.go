@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -69,8 +70,8 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 	group, ctx := errgroup.WithContext(ctx)
 	readInto(group, func() (*answer[dashboardMetrics], error) { return h.economics.dashboardMetrics(ctx, &noInput{}) },
 		func(a *answer[dashboardMetrics]) { page.Figures = &a.Body.Data })
-	readInto(group, func() (*answer[monthForecast], error) { return h.economics.forecast(ctx, &noInput{}) },
-		func(a *answer[monthForecast]) { page.Forecast = &a.Body.Data })
+	readInto(group, func() (*monthForecast, error) { return h.economics.forecasts.read(ctx, h.economics, now) },
+		func(f *monthForecast) { page.Forecast = f })
 	readInto(group, func() (*answer[wasteReport], error) { return h.economics.waste(ctx, &wasteInput{}) },
 		func(a *answer[wasteReport]) { page.Waste = &a.Body.Data })
 	readInto(group, func() (*answer[campaignList], error) {
@@ -104,6 +105,35 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 	})
 	page.Budgets = page.Budgets[:min(len(page.Budgets), overviewBudgets)]
 	return page, nil
+}
+
+// forecastLife is how old the forecast on the page may be. It simulates
+// thousands of futures, and hardly moves within an hour.
+const forecastLife = time.Minute
+
+// forecastCache keeps one forecast for all browsers.
+type forecastCache struct {
+	mu    sync.Mutex
+	kept  *monthForecast
+	until time.Time
+	begun int // of the dashboard's cache: what drops that drops this
+}
+
+// read returns the kept forecast, or makes one. Whoever asks meanwhile waits for
+// it rather than make another.
+func (c *forecastCache) read(ctx context.Context, e *economics, now time.Time) (*monthForecast, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, begun := e.dashboard.get(now)
+	if c.kept != nil && now.Before(c.until) && c.begun == begun && c.kept.Month == accounting.MonthOf(now) {
+		return c.kept, nil
+	}
+	found, err := e.forecast(ctx, &noInput{})
+	if err != nil {
+		return nil, err
+	}
+	c.kept, c.until, c.begun = &found.Body.Data, now.Add(forecastLife), begun
+	return c.kept, nil
 }
 
 // readInto asks one question of a group and keeps its answer.
