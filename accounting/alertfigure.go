@@ -75,7 +75,7 @@ var figureList = []figureInfo{
 	{FigureAICostPerMeeting, "AI cost of a meeting", FigureEUR, true, "", "AI cost of the month ÷ meetings", []ruleDimension{ofCampaign, ofEachCampaign, ofPlatform, ofModel}},
 	{FigureCostPerLead, "AI cost of a lead", FigureEUR, true, "", "AI cost of the month ÷ processed leads", everywhere},
 	{FigureWastePercent, "waste", FigurePercent, true, "Review the workflow: GET /api/waste says what was spent in vain, and what to do.", "100 × AI cost of leads unsent in time ÷ AI cost of the month", campaignLike},
-	{FigureCampaignScore, "score", FigurePoints, true, "Optimise it: GET /api/campaigns/{id} says what to do.", "40 % send rate, 35 % conversion, 25 % cost per meeting", []ruleDimension{ofCampaign, ofEachCampaign}},
+	{FigureCampaignScore, "score", FigurePoints, true, "Optimise it: GET /api/campaigns/{id} says what to do.", "send rate, conversion and target ÷ cost per meeting, each at most 100, by their weights", []ruleDimension{ofCampaign, ofEachCampaign}},
 	{FigureSendRate, "send rate", FigureShare, true, "", "sent ÷ processed leads of the month", campaignLike},
 	{FigureConversion, "conversion rate", FigureShare, true, "", "meetings ÷ emails sent of the month", campaignLike},
 	{FigureROIPercent, "AI ROI", FigurePercent, true, "", "100 × value ÷ AI cost of the month", []ruleDimension{ofAll, ofCampaign, ofEachCampaign}},

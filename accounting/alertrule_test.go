@@ -227,7 +227,7 @@ func TestAnAlertOfARuleNamesTheFigureItsThresholdAndWhatToDo(t *testing.T) {
 	require.Len(t, alerts, 1)
 	a := alerts[0]
 	assert.Equal(t, "Campaign Q4 outreach (q4): the score is 42.3, below 50", a.Title)
-	assert.Equal(t, "40 % send rate, 35 % conversion, 25 % cost per meeting, of 40 processed leads. Optimise it: GET /api/campaigns/{id} says what to do. "+
+	assert.Equal(t, "Send rate, conversion and target ÷ cost per meeting, each at most 100, by their weights, of 40 processed leads. Optimise it: GET /api/campaigns/{id} says what to do. "+
 		`Rule "campaign-score"; it repeats at most every 24 hours until it clears.`, a.Text)
 	assert.Equal(t, "rule/campaign-score/q4/fires/2026-11-16T08:00:00Z", a.Key)
 	assert.Equal(t, "rule", a.Kind)

@@ -126,7 +126,7 @@ func (t *Targets) Assess(f *CampaignFigures) Assessment {
 	}
 	a.Score = weightedMean(weighted{t.Weights.SendRate, a.SendPart}, weighted{t.Weights.Conversion, a.ConversionPart}, weighted{t.Weights.Cost, a.CostPart})
 	if a.Enough && a.Score.Known {
-		a.Band = t.Bands.bandOf(a.Score.Value)
+		a.Band = t.Bands.Of(a.Score.Value)
 		a.Tier = t.tierOf(f)
 		a.Decision, a.Advice = t.decide(f)
 	}
@@ -145,13 +145,8 @@ func percent(rate Optional[decimal.Decimal], full decimal.Decimal) Optional[deci
 	return Some(decimal.Min(hundred, share.Value))
 }
 
-// BandOf is the band of the dashboard's score, by the bounds of the strategy.
-func BandOf(score decimal.Decimal) Band {
-	t := DefaultTargets()
-	return t.Bands.bandOf(score)
-}
-
-func (b *BandBounds) bandOf(score decimal.Decimal) Band {
+// Of is the band of a score.
+func (b *BandBounds) Of(score decimal.Decimal) Band {
 	switch {
 	case score.GreaterThanOrEqual(b.Excellent):
 		return BandExcellent

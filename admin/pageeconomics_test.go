@@ -164,3 +164,13 @@ func TestTheForecastOfThePageIsMadeOnceAMinute(t *testing.T) {
 	pageOf(t, h, "/")
 	require.Equal(t, 3*made, forecasts(), "what changes costs changes what is expected of them")
 }
+
+func TestTheOverviewTellsTheBoundsThatAreInForce(t *testing.T) {
+	h := newEconomicsHandler(t, &fakeEconomics{}, func(o *EconomicsOptions) {
+		o.Targets.Bands.Excellent, o.Targets.InvestSendRate, o.Targets.MinLeads = usd("97").Decimal, usd("0.66").Decimal, 12
+	})
+	seen := spaced(pageOf(t, h, "/"))
+	require.Contains(t, seen, "From 97 on excellent, from 70 good")
+	require.Contains(t, seen, "sends to more than 66 % of its leads")
+	require.Contains(t, seen, "judged from 12 leads on")
+}

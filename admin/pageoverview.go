@@ -38,6 +38,7 @@ type overviewPage struct {
 
 	NoCalls bool
 	Start   startPage
+	Targets *accounting.Targets
 	Score   accounting.Band // decides the colour
 }
 
@@ -65,7 +66,7 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 	if first.Before(from) {
 		from = first
 	}
-	page := &overviewPage{Start: h.startPage()}
+	page := &overviewPage{Start: h.startPage(), Targets: &h.economics.Targets}
 	var days []accounting.DailySeries
 	group, ctx := errgroup.WithContext(ctx)
 	readInto(group, func() (*answer[dashboardMetrics], error) { return h.economics.dashboardMetrics(ctx, &noInput{}) },
@@ -95,7 +96,7 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 	}
 	page.NoCalls = len(days) == 0 && page.Figures.TotalMonthlySpend.Equal(page.Figures.CostBreakdown.Fixed.Total.Decimal)
 	if page.Figures.EfficiencyScore != nil {
-		page.Score = accounting.BandOf(page.Figures.EfficiencyScore.Decimal)
+		page.Score = h.economics.Targets.Bands.Of(page.Figures.EfficiencyScore.Decimal)
 	}
 	page.PerDay = perDayChart(days, today.Add(1-overviewDays), m)
 	page.Burn = burnChart(days, page.Forecast, monthlyBudget(page.Budgets), now, m)
