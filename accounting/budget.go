@@ -243,3 +243,20 @@ type BudgetStatus struct {
 	RunsOutAt *time.Time `json:"runs_out_at"` // at that rate; null: not within the period
 	State     string     `json:"state"`       // ok, warning (a threshold is passed), exceeded, disabled, ended
 }
+
+// MonthlyAILimit is the limit of the budget [BudgetMonthlyAI] among statuses,
+// EUR, converted at usdToEUR where the budget is in USD. Unknown: it is not
+// among them.
+func MonthlyAILimit(statuses []BudgetStatus, usdToEUR decimal.Decimal) Optional[decimal.Decimal] {
+	for i := range statuses {
+		s := &statuses[i]
+		switch {
+		case s.Budget.ID != BudgetMonthlyAI:
+		case s.Budget.Currency == USD:
+			return Some(s.Limit.Mul(usdToEUR))
+		default:
+			return Some(s.Limit.Decimal)
+		}
+	}
+	return Optional[decimal.Decimal]{}
+}

@@ -157,17 +157,10 @@ func (e *economics) kpiMonth(ctx context.Context, month accounting.Month) (*acco
 // monthlyBudget is the limit of the month's AI budget, EUR.
 func (e *economics) monthlyBudget(ctx context.Context, rate decimal.Decimal) (limit accounting.Optional[decimal.Decimal], err error) {
 	statuses, err := e.Store.BudgetStatuses(ctx, accounting.BudgetMonthlyAI, e.Now(), 1)
-	switch {
-	case errors.Is(err, accounting.ErrUnknownBudget):
-		return limit, nil
-	case err != nil || len(statuses) == 0:
-		return limit, err
+	if errors.Is(err, accounting.ErrUnknownBudget) {
+		err = nil
 	}
-	limit = accounting.Some(statuses[0].Limit.Decimal)
-	if statuses[0].Budget.Currency == accounting.USD {
-		limit.Value = limit.Value.Mul(rate)
-	}
-	return limit, nil
+	return accounting.MonthlyAILimit(statuses, rate), err
 }
 
 // kpiPartsShown is how many models a figure lists, those that were used most.

@@ -78,7 +78,7 @@ func (c *campaignContent) Tone() string {
 // campaignPage answers GET /campaigns/{id}: what to do with a campaign, and why.
 func (h *Handler) campaignPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
-		return errNoEconomics()
+		return nothingBehind("unit economics")
 	}
 	in, months, err := h.economics.readMonths(r, "with")
 	if err != nil {

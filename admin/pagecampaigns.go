@@ -64,16 +64,11 @@ func sumCosts(rows []accounting.CampaignRow, unallocated accounting.Amount) cost
 	return s
 }
 
-// errNoEconomics is what pages of costs say where there is nothing behind them.
-func errNoEconomics() error {
-	return newProblem(http.StatusNotFound, "This Bursar keeps no unit economics, so that there is nothing to show here. /calls has what calls cost.")
-}
-
 // campaignsPage answers GET /campaigns: campaigns beside each other, and what
 // none of them carries.
 func (h *Handler) campaignsPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
-		return errNoEconomics()
+		return nothingBehind("unit economics")
 	}
 	in, months, err := h.economics.readMonths(r)
 	if err != nil {

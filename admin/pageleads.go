@@ -77,11 +77,6 @@ func nextPage(path string, query url.Values, cursor *string) string {
 	return path + "?" + next.Encode()
 }
 
-// nothingBehind says that a page has nothing to show in this program.
-func nothingBehind(what string) error {
-	return newProblem(http.StatusNotFound, "This Bursar keeps no %s.", what)
-}
-
 // wasteChart divides the waste by kind.
 func wasteChart(w *wasteReport, m moneyFormat) template.HTML {
 	c := chart.Share{Frame: m.chartFrame("waste", "What was spent in vain, by kind", "Nothing was spent in vain in these months."), Of: "Kind"}

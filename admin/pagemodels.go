@@ -31,7 +31,7 @@ type modelsContent struct {
 // modelsPage answers GET /models: what each model is used for, costs and brings.
 func (h *Handler) modelsPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
-		return errNoEconomics()
+		return nothingBehind("unit economics")
 	}
 	e, m := h.economics, h.moneyOf(r)
 	in, months, err := e.readMonths(r, "a", "b")

@@ -99,7 +99,7 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 		page.Score = h.economics.Targets.Bands.Of(page.Figures.EfficiencyScore.Decimal)
 	}
 	page.PerDay = perDayChart(days, today.Add(1-overviewDays), m)
-	page.Burn = burnChart(days, page.Forecast, monthlyBudget(page.Budgets), now, m)
+	page.Burn = burnChart(days, page.Forecast, accounting.MonthlyAILimit(page.Budgets, page.Figures.ExchangeRate.Decimal), now, m)
 	page.Parts = partsChart(&page.Figures.CostBreakdown, m)
 	slices.SortFunc(page.Budgets, func(a, b accounting.BudgetStatus) int {
 		return value(b.Percent).Compare(value(a.Percent).Decimal)
@@ -158,18 +158,6 @@ func toDecide(rows []accounting.CampaignRow) []accounting.CampaignRow {
 		}
 	}
 	return list
-}
-
-// monthlyBudget is the limit of the monthly AI budget, unknown if there is
-// none.
-func monthlyBudget(statuses []accounting.BudgetStatus) chart.Value {
-	for i := range statuses {
-		b := &statuses[i].Budget
-		if b.ID == accounting.BudgetMonthlyAI && b.Enabled && b.Currency == accounting.EUR {
-			return accounting.Some(b.Limit.Decimal)
-		}
-	}
-	return chart.Value{}
 }
 
 // dayCategory names a day at the axis of a chart.

@@ -29,7 +29,7 @@ type platformsContent struct {
 // platformsPage answers GET /platforms: sending platforms beside each other.
 func (h *Handler) platformsPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
-		return errNoEconomics()
+		return nothingBehind("unit economics")
 	}
 	e, m := h.economics, h.moneyOf(r)
 	in, months, err := e.readMonths(r)

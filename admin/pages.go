@@ -144,6 +144,11 @@ func (h *Handler) knownTotal(m moneyFormat) string {
 	return m.Text(kept.TotalMonthlySpend)
 }
 
+// nothingBehind says that a page has nothing to show in this program.
+func nothingBehind(what string) error {
+	return newProblem(http.StatusNotFound, "This Bursar keeps no %s, so that there is nothing to show here. /calls has what calls cost.", what)
+}
+
 // currencyCookie remembers in which currency a browser wants amounts.
 const currencyCookie = "bursar_currency"
 

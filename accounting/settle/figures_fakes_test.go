@@ -248,7 +248,7 @@ func (b *fakeReportBook) BudgetStatuses(_ context.Context, id string, _ time.Tim
 	if id != accounting.BudgetMonthlyAI {
 		return nil, errors.New("another budget")
 	}
-	return []accounting.BudgetStatus{{Limit: accounting.Amount{Decimal: usd("77")}, Budget: accounting.Budget{Currency: accounting.EUR}}}, nil
+	return []accounting.BudgetStatus{{Limit: accounting.Amount{Decimal: usd("77")}, Budget: accounting.Budget{ID: id, Currency: accounting.EUR}}}, nil
 }
 
 // moments are when which spans were sent.

@@ -143,17 +143,10 @@ func (r *Reports) addForecast(ctx context.Context, made *accounting.PeriodReport
 // aiBudget is the limit of the month's AI budget, EUR.
 func (r *Reports) aiBudget(ctx context.Context, rate decimal.Decimal, now time.Time) (limit accounting.Optional[decimal.Decimal], err error) {
 	statuses, err := r.opts.Book.BudgetStatuses(ctx, accounting.BudgetMonthlyAI, now, 1)
-	switch {
-	case errors.Is(err, accounting.ErrUnknownBudget):
-		return limit, nil
-	case err != nil || len(statuses) == 0:
-		return limit, err
+	if errors.Is(err, accounting.ErrUnknownBudget) {
+		err = nil
 	}
-	limit = accounting.Some(statuses[0].Limit.Decimal)
-	if statuses[0].Budget.Currency == accounting.USD {
-		limit.Value = limit.Value.Mul(rate)
-	}
-	return limit, nil
+	return accounting.MonthlyAILimit(statuses, rate), err
 }
 
 func (r *Reports) addAlerts(ctx context.Context, made *accounting.PeriodReport, span accounting.ReportSpan, _ time.Time) (err error) {
