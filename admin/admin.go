@@ -149,7 +149,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.chain.Se
 
 // Close ends what browsers follow, which otherwise lasts for as long as they
 // look. Call it when the server begins to shut down.
-func (h *Handler) Close() { h.live.close() }
+func (h *Handler) Close() {
+	h.live.close()
+	if h.economics != nil {
+		h.economics.credits.asking.Wait()
+	}
+}
 
 // Server returns a server for the admin port whose time limits suit what
 // people and scrapers ask of it. It does not listen yet.

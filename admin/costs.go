@@ -153,9 +153,27 @@ func (e *economics) dashboardMetrics(ctx context.Context, _ *noInput) (*answer[d
 	if err != nil {
 		return nil, err
 	}
-	d.RemainingCredits = accounting.AmountOf(e.RemainingCredits(reading))
+	credits := e.RemainingCredits(reading)
+	e.credits.put(credits, now)
+	d.RemainingCredits = accounting.AmountOf(credits)
 	e.dashboard.put(d, begun, now.Add(dashboardLife))
 	return answered(*d), nil
+}
+
+// figures are those of the dashboard for a page: as the API has them, but for
+// what OpenRouter's account has left, which is what was known last.
+func (e *economics) figures(ctx context.Context) (*dashboardMetrics, error) {
+	now := e.Now().UTC()
+	if kept, _ := e.dashboard.get(now); kept != nil {
+		return kept, nil
+	}
+	reading, cancel := limited(ctx)
+	defer cancel()
+	d, err := e.readDashboard(reading)
+	if err == nil {
+		d.RemainingCredits = accounting.AmountOf(e.credits.latest(now))
+	}
+	return d, err
 }
 
 // readDashboard reads the present month's figures, which are all but what

@@ -81,6 +81,7 @@ type economics struct {
 	EconomicsOptions
 	dashboard dashboardCache
 	forecasts forecastCache
+	credits   creditsKept
 }
 
 func newEconomics(o *EconomicsOptions) (*economics, error) {
@@ -102,6 +103,7 @@ func newEconomics(o *EconomicsOptions) (*economics, error) {
 			return accounting.Optional[decimal.Decimal]{}
 		}
 	}
+	e.credits.ask = e.RemainingCredits
 	return e, nil
 }
 

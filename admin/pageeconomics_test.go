@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"html"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"bursar/accounting"
@@ -173,4 +175,29 @@ func TestTheOverviewTellsTheBoundsThatAreInForce(t *testing.T) {
 	require.Contains(t, seen, "From 97 on excellent, from 70 good")
 	require.Contains(t, seen, "sends to more than 66 % of its leads")
 	require.Contains(t, seen, "judged from 12 leads on")
+}
+
+func TestNoPageWaitsForWhatOpenRoutersAccountHasLeft(t *testing.T) {
+	answer, asked := make(chan struct{}), make(chan struct{})
+	h := newEconomicsHandler(t, &fakeEconomics{}, func(o *EconomicsOptions) {
+		o.RemainingCredits = func(context.Context) accounting.Optional[decimal.Decimal] {
+			close(asked)
+			<-answer
+			return accounting.Some(usd("94.5").Decimal)
+		}
+	})
+	require.Contains(t, spaced(pageOf(t, h, "/")), "credits left: unknown")
+	<-asked
+	require.Contains(t, spaced(pageOf(t, h, "/")), "credits left: unknown", "it is asked once at a time")
+	close(answer)
+	h.Close() // waits for the question
+	require.Contains(t, spaced(pageOf(t, h, "/")), "OpenRouter's account has 94.5 USD left")
+}
+
+func TestDollarsAreShownAtTheMonthsOwnRate(t *testing.T) {
+	month := accounting.MonthReport{MonthFigures: accounting.MonthFigures{Month: accounting.MonthOf(economicsNow), OpenRouterUSD: usd("100").Decimal,
+		USDToEUR: usd("0.8").Decimal, OpenRouterEUR: accounting.Some(usd("80").Decimal)}}
+	h := newEconomicsHandler(t, &fakeEconomics{months: []accounting.MonthReport{month}}, nil)
+	body := bodyOf(t, get(h, "/", "Accept", "text/html", "Cookie", currencyCookie+"=USD"))
+	require.Contains(t, body, `data-live="month-total">$100.00<`, "what OpenRouter charged, to the cent")
 }

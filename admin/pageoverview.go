@@ -69,8 +69,8 @@ func (h *Handler) readOverview(ctx context.Context, m moneyFormat) (*overviewPag
 	page := &overviewPage{Start: h.startPage(), Targets: &h.economics.Targets}
 	var days []accounting.DailySeries
 	group, ctx := errgroup.WithContext(ctx)
-	readInto(group, func() (*answer[dashboardMetrics], error) { return h.economics.dashboardMetrics(ctx, &noInput{}) },
-		func(a *answer[dashboardMetrics]) { page.Figures = &a.Body.Data })
+	readInto(group, func() (*dashboardMetrics, error) { return h.economics.figures(ctx) },
+		func(d *dashboardMetrics) { page.Figures = d })
 	readInto(group, func() (*monthForecast, error) { return h.economics.forecasts.read(ctx, h.economics, now) },
 		func(f *monthForecast) { page.Forecast = f })
 	readInto(group, func() (*answer[wasteReport], error) { return h.economics.waste(ctx, &wasteInput{}) },

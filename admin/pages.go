@@ -157,6 +157,9 @@ func (h *Handler) moneyOf(r *http.Request) moneyFormat {
 	m := moneyFormat{Currency: accounting.EUR}
 	if cookie, err := r.Cookie(currencyCookie); err == nil && cookie.Value == string(accounting.USD) && h.economics != nil {
 		m = moneyFormat{Currency: accounting.USD, Rate: h.economics.Rate}
+		if d, err := h.economics.figures(r.Context()); err == nil {
+			m.Rate = d.ExchangeRate.Decimal // of the month, at which its own figures were converted
+		}
 	}
 	return m
 }
