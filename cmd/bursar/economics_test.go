@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -122,4 +123,19 @@ func TestTheDefaultTargetsAreThoseOfTheFoundingDocuments(t *testing.T) {
 	cfg.Economics.TierPremium, cfg.Economics.ScoreWeightCost = decimal.RequireFromString("0.99"), 5
 	changed := targets(&cfg.Economics)
 	require.Equal(t, "0.99 5", fmt.Sprintf("%s %d", changed.Tiers.Premium, changed.Weights.Cost))
+}
+
+func TestThePageOfSettingsNamesEveryVariableOfATargetAndNoOther(t *testing.T) {
+	r := startProgram(t, startFake(t))
+	_, page := r.ask(http.MethodGet, "/settings", "")
+	shown := regexp.MustCompile(`BURSAR_ECONOMICS_[A-Z_]+`).FindAllString(page, -1)
+	target := regexp.MustCompile(`^BURSAR_ECONOMICS_(TARGET|DASHBOARD|SCORE_WEIGHT|BAND|TIER|INVEST|REDUCE|MIN_LEADS)`)
+	var wanted []string
+	for _, key := range config.Keys() {
+		if target.MatchString(key.Env) {
+			wanted = append(wanted, key.Env)
+		}
+	}
+	require.NotEmpty(t, wanted)
+	require.ElementsMatch(t, wanted, shown)
 }
