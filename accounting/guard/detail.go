@@ -43,7 +43,7 @@ func (q *inquiry) instead() string {
 		return ""
 	}
 	if !q.downgraded() {
-		return fmt.Sprintf(" That is with %s, which experiment %q puts in place of the model asked for.", q.model, q.trial.ID)
+		return fmt.Sprintf(" That is with %s, which experiment %q puts in place of the model asked for.", q.model, q.experiment.ID)
 	}
 	return fmt.Sprintf(" That is with %s, which budget %q puts in place of the model asked for.", q.model, q.cause.rule.budget.ID)
 }

@@ -43,7 +43,7 @@ func (g *Guard) Reserve(ctx context.Context, ask *accounting.Ask) *accounting.Bu
 		q.tryDowngraded()
 	}
 	if q.count() == 0 && q.downgrade == "" {
-		if q.trial == nil {
+		if q.experiment == nil {
 			return nil
 		}
 		return g.finish(ask, q.note(&accounting.BudgetDecision{Verdict: accounting.VerdictAllowed}))
@@ -71,9 +71,9 @@ type inquiry struct {
 	anyModel bool
 	read     bool // models have been asked for
 
-	trial *accounting.Experiment    // that the call belongs to; nil: none
-	arm   *accounting.ExperimentArm // of its lead
-	base  string                    // the model that the arm puts in place of the one asked for; empty: none
+	experiment *accounting.Experiment    // that the call belongs to; nil: none
+	arm        *accounting.ExperimentArm // of its lead
+	base       string                    // the model that the arm puts in place of the one asked for; empty: none
 
 	model string // in place of the one asked for, by the arm or a downgrade; empty: as it is
 	hits  [4]hit

@@ -26,7 +26,7 @@ type ruleSet struct {
 	blocks  index[*accounting.Stop]
 
 	experiments []accounting.Experiment // as the database lists them
-	trials      trials
+	running     running
 }
 
 // rule is one enabled budget.
@@ -83,7 +83,7 @@ func (r *rule) lease(p pot) decimal.Decimal {
 // replica knows about stops. before may be nil.
 func compile(rules accounting.GuardRules, stops []accounting.Stop, before *ruleSet) (*ruleSet, error) {
 	set := &ruleSet{version: rules.Version, budgets: rules.Budgets, remote: rules.Stops, stops: stops, byID: make(map[string]*rule),
-		experiments: rules.Experiments, trials: newTrials(rules.Experiments)}
+		experiments: rules.Experiments, running: newRunning(rules.Experiments)}
 	var bad []string
 	sorted := slices.Clone(rules.Budgets)
 	slices.SortFunc(sorted, func(a, b accounting.Budget) int { return cmp.Compare(a.ID, b.ID) })

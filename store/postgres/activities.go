@@ -188,9 +188,9 @@ func countActivities(ctx context.Context, tx pgx.Tx, book *book, sign int64, row
 	if err != nil {
 		return err
 	}
-	days, trials := make(map[placeKey]activityDay), newTrials(book)
+	days, experiments := make(map[placeKey]activityDay), newExperimentSums(book)
 	for _, a := range rows {
-		trials.activity(sign, a)
+		experiments.activity(sign, a)
 		days[a.dayKey()] = days[a.dayKey()].plus(sign, a)
 		if a.lead != "" {
 			leads.now[a.leadKey()].happen(sign, a)
@@ -207,7 +207,7 @@ func countActivities(ctx context.Context, tx pgx.Tx, book *book, sign int64, row
 	if err := activityDaily.post(ctx, tx, days); err != nil {
 		return err
 	}
-	return trials.post(ctx, tx)
+	return experiments.post(ctx, tx)
 }
 
 // activityDay is what activities of one type add to their day.

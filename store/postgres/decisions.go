@@ -32,7 +32,7 @@ func (s *Store) decided(ctx context.Context, tx pgx.Tx, d *deltas, events []*acc
 		if e.Kind != accounting.Refused {
 			continue
 		}
-		d.trials.refused(e)
+		d.experiments.refused(e)
 		for i := range e.Decision.Budgets {
 			share := &e.Decision.Budgets[i]
 			key := periodKeyOf(accounting.LeaseKey{BudgetID: share.BudgetID, EachValue: share.EachValue, PeriodStart: share.PeriodStart})

@@ -60,7 +60,7 @@ func (s *Store) EnrolLead(ctx context.Context, id, lead, campaign string) (accou
 			at = *e.StartedAt
 		}
 		assigned = e.AssignmentOf(string(clean(lead)))
-		t := newTrials(book)
+		t := newExperimentSums(book)
 		t.see(t.lead(&e, string(clean(lead)), string(clean(campaign))), at)
 		return t.post(ctx, tx)
 	})

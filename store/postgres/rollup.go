@@ -97,9 +97,9 @@ type deltas struct {
 	opened map[monthKey]bool            // has a new call
 	costs  []costChange                 // what months is the sum of
 
-	budgets *budgetDeltas
-	trials  *trials
-	alerts  []accounting.Alert // that come of it
+	budgets     *budgetDeltas
+	experiments *experimentSums
+	alerts      []accounting.Alert // that come of it
 }
 
 // costChange is by how much the cost of one call moved. Of a closed month each
@@ -113,12 +113,12 @@ type costChange struct {
 
 func newDeltas(b *book) *deltas {
 	return &deltas{
-		budgets: newBudgetDeltas(b),
-		trials:  newTrials(b),
-		hours:   make(map[hourKey]figures),
-		months:  make(map[monthKey]decimal.Decimal),
-		opened:  make(map[monthKey]bool),
-		groups:  make(map[groupKey]*group),
+		budgets:     newBudgetDeltas(b),
+		experiments: newExperimentSums(b),
+		hours:       make(map[hourKey]figures),
+		months:      make(map[monthKey]decimal.Decimal),
+		opened:      make(map[monthKey]bool),
+		groups:      make(map[groupKey]*group),
 	}
 }
 

@@ -194,7 +194,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 		}
 		d.move(before, e.now)
 		steps = append(steps, step{before, e.now})
-		steps[len(steps)-1].rows(d.trials.call)
+		steps[len(steps)-1].rows(d.experiments.call)
 		if p, recorded := posting(before, e.now); recorded {
 			postings = append(postings, p)
 		}
@@ -206,7 +206,7 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, entries map[requestID]*ent
 	if err := postEconomics(ctx, tx, steps, d.groups); err != nil {
 		return nil, err
 	}
-	if err := d.trials.post(ctx, tx); err != nil {
+	if err := d.experiments.post(ctx, tx); err != nil {
 		return nil, err
 	}
 	return postings, s.post(ctx, tx, d)

@@ -14,104 +14,104 @@ import (
 	"bursar/accounting"
 )
 
-// trialKey is the key of experiment_leads.
-type trialKey struct{ experiment, lead, campaign string }
+// experimentLeadKey is the key of experiment_leads.
+type experimentLeadKey struct{ experiment, lead, campaign string }
 
-func compareTrials(a, b trialKey) int {
+func compareExperimentLeads(a, b experimentLeadKey) int {
 	return cmp.Or(cmp.Compare(a.experiment, b.experiment), cmp.Compare(a.lead, b.lead), cmp.Compare(a.campaign, b.campaign))
 }
 
-// trialLead is a row of experiment_leads.
-type trialLead struct {
+// experimentLead is a row of experiment_leads.
+type experimentLead struct {
 	arm    int64
 	seenAt *time.Time
-	trialOutcome
+	experimentOutcome
 }
 
-// trialOutcome counts what came of a lead since the experiment's start.
-type trialOutcome struct{ emails, replies, meetings int64 }
+// experimentOutcome counts what came of a lead since the experiment's start.
+type experimentOutcome struct{ emails, replies, meetings int64 }
 
-func (o trialOutcome) plus(p trialOutcome) trialOutcome {
-	return trialOutcome{o.emails + p.emails, o.replies + p.replies, o.meetings + p.meetings}
+func (o experimentOutcome) plus(p experimentOutcome) experimentOutcome {
+	return experimentOutcome{o.emails + p.emails, o.replies + p.replies, o.meetings + p.meetings}
 }
 
-// trialDayKey is the key of experiment_daily.
-type trialDayKey struct {
+// experimentDayKey is the key of experiment_daily.
+type experimentDayKey struct {
 	experiment string
 	day        time.Time
 	arm        int64
 }
 
-// trialDay is what leads and calls add to experiment_daily.
-type trialDay struct {
+// experimentDay is what leads and calls add to experiment_daily.
+type experimentDay struct {
 	leads, sent, replied, converted, meetings, calls int64
 	cost                                             decimal.Decimal
 }
 
-func (d trialDay) plus(sign int64, o trialDay) trialDay {
-	return trialDay{
+func (d experimentDay) plus(sign int64, o experimentDay) experimentDay {
+	return experimentDay{
 		leads: d.leads + sign*o.leads, sent: d.sent + sign*o.sent, replied: d.replied + sign*o.replied,
 		converted: d.converted + sign*o.converted, meetings: d.meetings + sign*o.meetings,
 		calls: d.calls + sign*o.calls, cost: plus(d.cost, sign, o.cost),
 	}
 }
 
-func (d trialDay) isZero() bool {
+func (d experimentDay) isZero() bool {
 	return d.leads == 0 && d.sent == 0 && d.replied == 0 && d.converted == 0 && d.meetings == 0 && d.calls == 0 && d.cost.IsZero()
 }
 
 var experimentDaily = newSums("experiment_daily",
 	sortedBy(
-		func(a, b *trialDayKey) int { return cmp.Compare(a.experiment, b.experiment) },
-		func(a, b *trialDayKey) int { return a.day.Compare(b.day) },
-		func(a, b *trialDayKey) int { return cmp.Compare(a.arm, b.arm) },
+		func(a, b *experimentDayKey) int { return cmp.Compare(a.experiment, b.experiment) },
+		func(a, b *experimentDayKey) int { return a.day.Compare(b.day) },
+		func(a, b *experimentDayKey) int { return cmp.Compare(a.arm, b.arm) },
 	),
-	trialDay.isZero,
-	[]sumColumn[trialDayKey]{
-		textOf("experiment_id", func(k *trialDayKey) *string { return &k.experiment }),
-		dayOf(func(k *trialDayKey) *time.Time { return &k.day }),
-		countOf("arm", func(k *trialDayKey) *int64 { return &k.arm }),
+	experimentDay.isZero,
+	[]sumColumn[experimentDayKey]{
+		textOf("experiment_id", func(k *experimentDayKey) *string { return &k.experiment }),
+		dayOf(func(k *experimentDayKey) *time.Time { return &k.day }),
+		countOf("arm", func(k *experimentDayKey) *int64 { return &k.arm }),
 	},
-	[]sumColumn[trialDay]{
-		countOf("leads", func(d *trialDay) *int64 { return &d.leads }),
-		countOf("sent_leads", func(d *trialDay) *int64 { return &d.sent }),
-		countOf("replied_leads", func(d *trialDay) *int64 { return &d.replied }),
-		countOf("converted_leads", func(d *trialDay) *int64 { return &d.converted }),
-		countOf("meetings", func(d *trialDay) *int64 { return &d.meetings }),
-		countOf("calls", func(d *trialDay) *int64 { return &d.calls }),
-		amountOf("cost_usd", func(d *trialDay) *decimal.Decimal { return &d.cost }),
+	[]sumColumn[experimentDay]{
+		countOf("leads", func(d *experimentDay) *int64 { return &d.leads }),
+		countOf("sent_leads", func(d *experimentDay) *int64 { return &d.sent }),
+		countOf("replied_leads", func(d *experimentDay) *int64 { return &d.replied }),
+		countOf("converted_leads", func(d *experimentDay) *int64 { return &d.converted }),
+		countOf("meetings", func(d *experimentDay) *int64 { return &d.meetings }),
+		countOf("calls", func(d *experimentDay) *int64 { return &d.calls }),
+		amountOf("cost_usd", func(d *experimentDay) *decimal.Decimal { return &d.cost }),
 	})
 
 // day is the lead's part in experiment_daily: nothing, as long as it takes no
 // part.
-func (l *trialLead) day(experiment string) (trialDayKey, trialDay) {
+func (l *experimentLead) day(experiment string) (experimentDayKey, experimentDay) {
 	if l.seenAt == nil {
-		return trialDayKey{}, trialDay{}
+		return experimentDayKey{}, experimentDay{}
 	}
-	return trialDayKey{experiment, l.seenAt.UTC().Truncate(24 * time.Hour), l.arm}, trialDay{
+	return experimentDayKey{experiment, l.seenAt.UTC().Truncate(24 * time.Hour), l.arm}, experimentDay{
 		leads: 1, sent: count(l.emails > 0), replied: count(l.replies > 0), converted: count(l.meetings > 0), meetings: l.meetings,
 	}
 }
 
-// trials are what a transaction adds to experiments.
-type trials struct {
+// experimentSums are what a transaction adds to experiments.
+type experimentSums struct {
 	book     *book
-	arms     map[trialKey]int64
-	seen     map[trialKey]time.Time // when a lead was seen, the earliest
-	happened map[trialKey]trialOutcome
-	days     map[trialDayKey]trialDay
+	arms     map[experimentLeadKey]int64
+	seen     map[experimentLeadKey]time.Time // when a lead was seen, the earliest
+	happened map[experimentLeadKey]experimentOutcome
+	days     map[experimentDayKey]experimentDay
 }
 
-func newTrials(b *book) *trials {
-	return &trials{
-		book: b, arms: make(map[trialKey]int64), seen: make(map[trialKey]time.Time),
-		happened: make(map[trialKey]trialOutcome), days: make(map[trialDayKey]trialDay),
+func newExperimentSums(b *book) *experimentSums {
+	return &experimentSums{
+		book: b, arms: make(map[experimentLeadKey]int64), seen: make(map[experimentLeadKey]time.Time),
+		happened: make(map[experimentLeadKey]experimentOutcome), days: make(map[experimentDayKey]experimentDay),
 	}
 }
 
 // lead is the key of a lead in an experiment, whose arm is noted.
-func (t *trials) lead(e *accounting.Experiment, lead, campaign string) trialKey {
-	k := trialKey{e.ID, lead, campaign}
+func (t *experimentSums) lead(e *accounting.Experiment, lead, campaign string) experimentLeadKey {
+	k := experimentLeadKey{e.ID, lead, campaign}
 	if _, known := t.arms[k]; !known {
 		t.arms[k] = int64(e.Assign(lead))
 	}
@@ -119,7 +119,7 @@ func (t *trials) lead(e *accounting.Experiment, lead, campaign string) trialKey 
 }
 
 // see has a lead take part from at on.
-func (t *trials) see(k trialKey, at time.Time) {
+func (t *experimentSums) see(k experimentLeadKey, at time.Time) {
 	if first, ok := t.seen[k]; !ok || at.Before(first) {
 		t.seen[k] = at
 	}
@@ -127,7 +127,7 @@ func (t *trials) see(k trialKey, at time.Time) {
 
 // call adds a call to the experiments that it belongs to; sign is 1 for what it
 // is now, -1 for what it was.
-func (t *trials) call(sign int64, r *row) {
+func (t *experimentSums) call(sign int64, r *row) {
 	if r.leadID == "" {
 		return
 	}
@@ -137,8 +137,8 @@ func (t *trials) call(sign int64, r *row) {
 			return
 		}
 		k := t.lead(e, tags.LeadID, tags.CampaignID)
-		day := trialDayKey{e.ID, r.day(), t.arms[k]}
-		t.days[day] = t.days[day].plus(sign, trialDay{calls: 1, cost: amount(r.cost)})
+		day := experimentDayKey{e.ID, r.day(), t.arms[k]}
+		t.days[day] = t.days[day].plus(sign, experimentDay{calls: 1, cost: amount(r.cost)})
 		if sign > 0 {
 			t.see(k, r.createdAt)
 		}
@@ -146,7 +146,7 @@ func (t *trials) call(sign int64, r *row) {
 }
 
 // refused has the lead of a call take part that was not sent.
-func (t *trials) refused(e *accounting.Event) {
+func (t *experimentSums) refused(e *accounting.Event) {
 	tags := accounting.Tags{CampaignID: string(clean(e.Tags.CampaignID)), LeadID: string(clean(e.Tags.LeadID)), Purpose: string(clean(e.Tags.Purpose))}
 	t.book.experimentsOf(tags.CampaignID, func(x *accounting.Experiment) {
 		if x.Holds(e.CreatedAt(), &tags) {
@@ -156,8 +156,8 @@ func (t *trials) refused(e *accounting.Event) {
 }
 
 // activity adds what came of a lead; sign is -1 for what was taken back.
-func (t *trials) activity(sign int64, a *activity) {
-	var o trialOutcome
+func (t *experimentSums) activity(sign int64, a *activity) {
+	var o experimentOutcome
 	switch a.kind {
 	case accounting.EmailSent:
 		o.emails = sign
@@ -166,7 +166,7 @@ func (t *trials) activity(sign int64, a *activity) {
 	case accounting.MeetingBooked:
 		o.meetings = sign
 	}
-	if a.lead == "" || o == (trialOutcome{}) {
+	if a.lead == "" || o == (experimentOutcome{}) {
 		return
 	}
 	t.book.experimentsOf(string(a.campaign), func(e *accounting.Experiment) {
@@ -179,15 +179,15 @@ func (t *trials) activity(sign int64, a *activity) {
 
 // post writes the leads and adds them to the days. It comes after the other
 // leads and days, and before hours and months.
-func (t *trials) post(ctx context.Context, tx pgx.Tx) error {
+func (t *experimentSums) post(ctx context.Context, tx pgx.Tx) error {
 	if len(t.arms) == 0 {
 		return nil
 	}
-	keys := slices.SortedFunc(maps.Keys(t.arms), compareTrials)
+	keys := slices.SortedFunc(maps.Keys(t.arms), compareExperimentLeads)
 	if err := t.make(ctx, tx, keys); err != nil {
 		return fmt.Errorf("make leads of experiments: %w", err)
 	}
-	leads, err := lockTrials(ctx, tx, keys)
+	leads, err := lockExperimentLeads(ctx, tx, keys)
 	if err != nil {
 		return fmt.Errorf("lock leads of experiments: %w", err)
 	}
@@ -198,48 +198,48 @@ func (t *trials) post(ctx context.Context, tx pgx.Tx) error {
 }
 
 // make makes the leads that are new, so that two transactions cannot both do.
-func (t *trials) make(ctx context.Context, tx pgx.Tx, keys []trialKey) error {
+func (t *experimentSums) make(ctx context.Context, tx pgx.Tx, keys []experimentLeadKey) error {
 	_, err := tx.Exec(ctx, `-- name: experiment_leads_make
 		INSERT INTO experiment_leads (experiment_id, lead_id, campaign_id, arm)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ON CONFLICT DO NOTHING`,
-		each(keys, func(k trialKey) string { return k.experiment }),
-		each(keys, func(k trialKey) string { return k.lead }),
-		each(keys, func(k trialKey) string { return k.campaign }),
-		each(keys, func(k trialKey) int64 { return t.arms[k] }))
+		each(keys, func(k experimentLeadKey) string { return k.experiment }),
+		each(keys, func(k experimentLeadKey) string { return k.lead }),
+		each(keys, func(k experimentLeadKey) string { return k.campaign }),
+		each(keys, func(k experimentLeadKey) int64 { return t.arms[k] }))
 	return err
 }
 
-// lockTrials reads leads under lock, in the order of their keys.
-func lockTrials(ctx context.Context, tx pgx.Tx, keys []trialKey) (map[trialKey]trialLead, error) {
+// lockExperimentLeads reads leads under lock, in the order of their keys.
+func lockExperimentLeads(ctx context.Context, tx pgx.Tx, keys []experimentLeadKey) (map[experimentLeadKey]experimentLead, error) {
 	rows, err := tx.Query(ctx, `-- name: experiment_leads_lock
 		SELECT l.experiment_id, l.lead_id, l.campaign_id, l.arm::bigint, l.seen_at, l.emails, l.replies, l.meetings
 		FROM experiment_leads l
 		JOIN unnest($1::text[], $2::text[], $3::text[]) AS wanted (experiment_id, lead_id, campaign_id) USING (experiment_id, lead_id, campaign_id)
 		ORDER BY l.experiment_id, l.lead_id, l.campaign_id FOR UPDATE OF l`,
-		each(keys, func(k trialKey) string { return k.experiment }),
-		each(keys, func(k trialKey) string { return k.lead }),
-		each(keys, func(k trialKey) string { return k.campaign }))
+		each(keys, func(k experimentLeadKey) string { return k.experiment }),
+		each(keys, func(k experimentLeadKey) string { return k.lead }),
+		each(keys, func(k experimentLeadKey) string { return k.campaign }))
 	if err != nil {
 		return nil, err
 	}
-	leads := make(map[trialKey]trialLead, len(keys))
-	var k trialKey
-	var l trialLead
+	leads := make(map[experimentLeadKey]experimentLead, len(keys))
+	var k experimentLeadKey
+	var l experimentLead
 	_, err = pgx.ForEachRow(rows, []any{&k.experiment, &k.lead, &k.campaign, &l.arm, &l.seenAt, &l.emails, &l.replies, &l.meetings}, func() error {
 		leads[k] = l
-		l = trialLead{}
+		l = experimentLead{}
 		return nil
 	})
 	return leads, err
 }
 
 // save writes the leads that change, and adds the difference to the days.
-func (t *trials) save(ctx context.Context, tx pgx.Tx, keys []trialKey, leads map[trialKey]trialLead) error {
-	var changed []trialKey
+func (t *experimentSums) save(ctx context.Context, tx pgx.Tx, keys []experimentLeadKey, leads map[experimentLeadKey]experimentLead) error {
+	var changed []experimentLeadKey
 	for _, k := range keys {
 		was := leads[k]
 		is := was
-		is.trialOutcome = was.plus(t.happened[k])
+		is.experimentOutcome = was.plus(t.happened[k])
 		if seen, ok := t.seen[k]; ok && (was.seenAt == nil || seen.Before(*was.seenAt)) {
 			is.seenAt = &seen
 		}
@@ -261,12 +261,12 @@ func (t *trials) save(ctx context.Context, tx pgx.Tx, keys []trialKey, leads map
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[])
 			AS d (experiment_id, lead_id, campaign_id, seen_at, emails, replies, meetings)
 		WHERE l.experiment_id = d.experiment_id AND l.lead_id = d.lead_id AND l.campaign_id = d.campaign_id`,
-		each(changed, func(k trialKey) string { return k.experiment }),
-		each(changed, func(k trialKey) string { return k.lead }),
-		each(changed, func(k trialKey) string { return k.campaign }),
-		each(changed, func(k trialKey) *time.Time { return leads[k].seenAt }),
-		each(changed, func(k trialKey) int64 { return leads[k].emails }),
-		each(changed, func(k trialKey) int64 { return leads[k].replies }),
-		each(changed, func(k trialKey) int64 { return leads[k].meetings }))
+		each(changed, func(k experimentLeadKey) string { return k.experiment }),
+		each(changed, func(k experimentLeadKey) string { return k.lead }),
+		each(changed, func(k experimentLeadKey) string { return k.campaign }),
+		each(changed, func(k experimentLeadKey) *time.Time { return leads[k].seenAt }),
+		each(changed, func(k experimentLeadKey) int64 { return leads[k].emails }),
+		each(changed, func(k experimentLeadKey) int64 { return leads[k].replies }),
+		each(changed, func(k experimentLeadKey) int64 { return leads[k].meetings }))
 	return err
 }

@@ -39,7 +39,7 @@ func (f *fixture) steered(tags accounting.Tags, r accounting.AskedRequest) *acco
 	return f.Reserve(context.Background(), ask)
 }
 
-func underTrial(t *testing.T, budgets ...accounting.Budget) *fixture {
+func underExperiment(t *testing.T, budgets ...accounting.Budget) *fixture {
 	t.Helper()
 	b := newBank(budgets...)
 	b.change(func(r *accounting.GuardRules) { r.Experiments = []accounting.Experiment{threeArms()} })
@@ -48,7 +48,7 @@ func underTrial(t *testing.T, budgets ...accounting.Budget) *fixture {
 
 func TestEachArmDoesWhatItSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := underTrial(t)
+		f := underExperiment(t)
 		control := bounded("1")
 		d := f.steered(leadIn(t, threeArms(), "control"), control)
 		require.Equal(t, accounting.BudgetDecision{Verdict: accounting.VerdictAllowed, Experiment: "less-ai", Arm: "control"}, *d)
@@ -79,7 +79,7 @@ func TestEachArmDoesWhatItSays(t *testing.T) {
 
 func TestCallsThatAreNotOfTheExperimentAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := underTrial(t)
+		f := underExperiment(t)
 		tags := leadIn(t, threeArms(), "none")
 		require.Nil(t, f.reserve(tags, bounded("1")), "no arm applies to it")
 		other := tags
@@ -111,7 +111,7 @@ func TestCallsThatAreNotOfTheExperimentAreLeftAlone(t *testing.T) {
 func TestBudgetsAndStopsDecideAboutTheModelOfTheArm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dear := func(b *accounting.Budget) { b.Scope.Model = "a/b" }
-		f := underTrial(t, hardBudget("of-the-arm", "10", func(b *accounting.Budget) { b.Scope.Model = "c/d" }), hardBudget("of-the-asked", "10", dear))
+		f := underExperiment(t, hardBudget("of-the-arm", "10", func(b *accounting.Budget) { b.Scope.Model = "c/d" }), hardBudget("of-the-asked", "10", dear))
 		d := f.steered(leadIn(t, threeArms(), "cheap"), &request{models: []string{"a/b"}, bounds: map[string]string{"a/b": "9", "c/d": "2"}})
 		require.Len(t, d.Budgets, 1)
 		require.Equal(t, "of-the-arm", d.Budgets[0].BudgetID)
@@ -134,7 +134,7 @@ func TestABudgetMayDowngradeTheModelOfAnArm(t *testing.T) {
 		downgrade := func(to string) func(*accounting.Budget) {
 			return func(b *accounting.Budget) { b.OnExceed, b.DowngradeTo = accounting.ExceedDowngrade, to }
 		}
-		f := underTrial(t, hardBudget("small", "1", downgrade("e/f")))
+		f := underExperiment(t, hardBudget("small", "1", downgrade("e/f")))
 		prices := map[string]string{"a/b": "9", "c/d": "2", "e/f": "0.5"}
 		d := f.steered(leadIn(t, threeArms(), "cheap"), &request{models: []string{"a/b"}, bounds: prices})
 		require.Equal(t, accounting.VerdictDowngraded, d.Verdict)

@@ -6,13 +6,13 @@ import (
 	"bursar/accounting"
 )
 
-// trials are the enforced experiments that run, by campaign.
-type trials struct {
+// running are the enforced experiments that run, by campaign.
+type running struct {
 	byCampaign map[string][]*accounting.Experiment // "" are those of every campaign
 }
 
-func newTrials(list []accounting.Experiment) trials {
-	var t trials
+func newRunning(list []accounting.Experiment) running {
+	var t running
 	for i := range list {
 		if e := &list[i]; e.Enforce && e.State == accounting.ExperimentRunning {
 			put(&t.byCampaign, e.CampaignID, e)
@@ -23,7 +23,7 @@ func newTrials(list []accounting.Experiment) trials {
 
 // of is the experiment that a call belongs to, nil if there is none. No two that
 // run have a call in common; if they had, the first one would hold it.
-func (t *trials) of(ask *accounting.Ask) *accounting.Experiment {
+func (t *running) of(ask *accounting.Ask) *accounting.Experiment {
 	if len(t.byCampaign) == 0 || !ask.Steerable || ask.Tags.LeadID == "" {
 		return nil
 	}
@@ -46,11 +46,11 @@ func (t *trials) of(ask *accounting.Ask) *accounting.Experiment {
 // assign finds the arm that the call's lead is in, and has the rest of the
 // inquiry be about the model that this arm wants.
 func (q *inquiry) assign() {
-	e := q.set.trials.of(q.ask)
+	e := q.set.running.of(q.ask)
 	if e == nil {
 		return
 	}
-	q.trial, q.arm = e, &e.Arms[e.Assign(q.ask.Tags.LeadID)]
+	q.experiment, q.arm = e, &e.Arms[e.Assign(q.ask.Tags.LeadID)]
 	if q.arm.Model == "" {
 		return
 	}
@@ -63,8 +63,8 @@ func (q *inquiry) assign() {
 
 // note says in a decision which arm the call's lead is in.
 func (q *inquiry) note(d *accounting.BudgetDecision) *accounting.BudgetDecision {
-	if q.trial != nil {
-		d.Experiment, d.Arm, d.ArmModel = q.trial.ID, q.arm.Name, q.base
+	if q.experiment != nil {
+		d.Experiment, d.Arm, d.ArmModel = q.experiment.ID, q.arm.Name, q.base
 		q.noteModel(d)
 	}
 	return d
@@ -74,5 +74,5 @@ func (q *inquiry) note(d *accounting.BudgetDecision) *accounting.BudgetDecision 
 func (q *inquiry) withoutAI() *accounting.BudgetDecision {
 	return &accounting.BudgetDecision{Verdict: accounting.VerdictBlocked, Reason: accounting.ReasonWithoutAI,
 		Detail: fmt.Sprintf("Experiment %q has the lead %q in its arm %q, which uses no AI: write to this lead without it. "+
-			"GET /api/experiments/%s/assignment on the admin port says so beforehand.", q.trial.ID, q.ask.Tags.LeadID, q.arm.Name, q.trial.ID)}
+			"GET /api/experiments/%s/assignment on the admin port says so beforehand.", q.experiment.ID, q.ask.Tags.LeadID, q.arm.Name, q.experiment.ID)}
 }
