@@ -132,6 +132,11 @@ func (s *Store) SwitchAlertRule(ctx context.Context, id string, enabled bool, by
 		if err := lockAlertRules(ctx, tx); err != nil {
 			return err
 		}
+		var before bool
+		if err := tx.QueryRow(ctx, `-- name: alert_rule_switched
+			SELECT coalesce((SELECT enabled FROM alert_rule_switches WHERE rule_id = $1), true)`, id).Scan(&before); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `-- name: alert_rule_switch
 			INSERT INTO alert_rule_switches (rule_id, enabled) VALUES ($1, $2)
 			ON CONFLICT (rule_id) DO UPDATE SET enabled = excluded.enabled, updated_at = now()`, id, enabled); err != nil {
@@ -140,7 +145,8 @@ func (s *Store) SwitchAlertRule(ctx context.Context, id string, enabled bool, by
 		if err := forgetStates(ctx, tx, id); err != nil {
 			return err
 		}
-		return audit(ctx, tx, auditEntry{actor: by, action: accounting.ActionAlertRuleChange, subject: "alert-rules/" + id, after: map[string]any{"enabled": enabled}})
+		return audit(ctx, tx, auditEntry{actor: by, action: accounting.ActionAlertRuleChange, subject: "alert-rules/" + id,
+			before: map[string]any{"enabled": before}, after: map[string]any{"enabled": enabled}})
 	})
 	if err != nil {
 		return fmt.Errorf("switch alert rule %s: %w", clean(id), err)

@@ -81,6 +81,9 @@ func TestABuiltInRuleCanBeSwitchedOffAndOnAgain(t *testing.T) {
 	require.NotNil(t, rules[1].UpdatedAt)
 	require.True(t, given[1].Enabled, "what was given is not changed")
 	require.NoError(t, s.SwitchAlertRule(t.Context(), accounting.RuleWaste, true, "ada"))
+	newest := auditLog(t, s, "alert-rules/"+accounting.RuleWaste)[0]
+	require.JSONEq(t, `{"enabled":false}`, string(newest.Before))
+	require.JSONEq(t, `{"enabled":true}`, string(newest.After))
 	rules, err = s.AlertRules(t.Context(), given)
 	require.NoError(t, err)
 	require.True(t, rules[1].Enabled)
