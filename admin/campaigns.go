@@ -26,7 +26,7 @@ type CampaignReports interface {
 	PutCampaign(ctx context.Context, c accounting.CampaignSettings, by string) (accounting.CampaignSettings, error)
 	Platforms(ctx context.Context, from, to, wasteBefore accounting.Day) ([]accounting.PlatformSums, error)
 	Models(ctx context.Context, from, to accounting.Day) ([]accounting.ModelSums, error)
-	ListSequences(ctx context.Context, campaign *string, limit int) ([]accounting.SequenceRow, error)
+	ListSequences(ctx context.Context, campaign string, limit int) ([]accounting.SequenceRow, error)
 }
 
 const campaignFormulas = "Costs are EUR: AI cost at the rate of each call's day, and the campaign's share of the months' fixed costs by emails sent (a platform's subscription only over that platform's emails). " +
@@ -196,7 +196,7 @@ func (e *economics) findCampaign(ctx context.Context, in *campaignInput) (*answe
 	if page.Waste, err = e.Store.Waste(reading, from, to, e.wasteBefore(), &in.ID); err != nil {
 		return nil, err
 	}
-	if page.Sequences, err = e.Store.ListSequences(reading, &in.ID, maxSequences); err != nil {
+	if page.Sequences, err = e.Store.ListSequences(reading, in.ID, maxSequences); err != nil {
 		return nil, err
 	}
 	if page.Sequences == nil {

@@ -107,7 +107,7 @@ func (f *fakeEconomics) Models(context.Context, accounting.Day, accounting.Day) 
 	return f.models, nil
 }
 
-func (f *fakeEconomics) ListSequences(context.Context, *string, int) ([]accounting.SequenceRow, error) {
+func (f *fakeEconomics) ListSequences(context.Context, string, int) ([]accounting.SequenceRow, error) {
 	return nil, nil
 }
 

@@ -164,17 +164,16 @@ func (s *Store) FindEmail(ctx context.Context, id string) ([]accounting.EmailRow
 	return nil, fmt.Errorf("find email %s: %w", clean(id), err)
 }
 
-// ListSequences returns the sequences of a campaign (nil: of all), the dearest
-// first.
-func (s *Store) ListSequences(ctx context.Context, campaign *string, limit int) ([]accounting.SequenceRow, error) {
+// ListSequences returns the sequences of a campaign, the dearest first.
+func (s *Store) ListSequences(ctx context.Context, campaign string, limit int) ([]accounting.SequenceRow, error) {
 	rows, err := s.pool.Query(ctx, `-- name: sequences_list
 		SELECT sequence_id, campaign_id, cost_usd, total_tokens, calls, first_at FROM sequence_costs
-		WHERE $1::text IS NULL OR campaign_id = $1 ORDER BY cost_usd DESC, sequence_id, campaign_id LIMIT $2`, campaign, limit)
+		WHERE campaign_id = $1 ORDER BY cost_usd DESC, sequence_id LIMIT $2`, campaign, limit)
 	if err == nil {
 		var list []accounting.SequenceRow
 		if list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[accounting.SequenceRow]); err == nil {
 			return list, nil
 		}
 	}
-	return nil, fmt.Errorf("list sequences: %w", err)
+	return nil, fmt.Errorf("list sequences of campaign %s: %w", clean(campaign), err)
 }

@@ -63,9 +63,27 @@ func TestAnEmailsCostHasItsRedrafts(t *testing.T) {
 	require.EqualValues(t, 2, email[0].Drafts)
 	_, err = s.FindEmail(t.Context(), "nothing")
 	require.ErrorIs(t, err, accounting.ErrUnknownEmail)
-	sequences, err := s.ListSequences(t.Context(), nil, 10)
+}
+
+func TestTheDearestSequencesOfACampaignComeFirst(t *testing.T) {
+	s := newStore(t)
+	for i, cost := range []string{"0.01", "0.2", "0.03", "0.4"} {
+		e := forLead(noon, "ada", "gen-"+cost, cost)
+		e.Tags.SequenceID = []string{"cheap", "dear", "cheap", "others"}[i]
+		if e.Tags.SequenceID == "others" {
+			e.Tags.CampaignID = "another"
+		}
+		ship(t, s, e)
+	}
+	sequences, err := s.ListSequences(t.Context(), "q4", 10)
 	require.NoError(t, err)
-	require.Equal(t, "0.03", sequences[0].CostUSD.String())
+	require.Len(t, sequences, 2)
+	require.Equal(t, "dear", sequences[0].SequenceID)
+	require.Equal(t, "0.2", sequences[0].CostUSD.String())
+	require.Equal(t, "0.04", sequences[1].CostUSD.String())
+	sequences, err = s.ListSequences(t.Context(), "q4", 1)
+	require.NoError(t, err)
+	require.Len(t, sequences, 1)
 }
 
 func TestEachDollarIsWastedInOneWayOnly(t *testing.T) {

@@ -165,7 +165,7 @@ func (q *reportQuestions) sums() []reportQuestion {
 			raw: `SELECT sum(cost_usd), count(DISTINCT lead_id) FROM openrouter_usage WHERE created_at >= $1 AND created_at < $2 AND campaign_id = $3`, args: append(days, campaign)},
 		{name: "campaign-usage", ask: func() error { _, _, err := s.CampaignUsage(ctx, campaign, from, to); return err }},
 		{name: "campaign-waste", ask: func() error { _, err := s.Waste(ctx, from, to, old, &campaign); return err }},
-		{name: "campaign-sequences", ask: func() error { _, err := s.ListSequences(ctx, &campaign, 100); return err },
+		{name: "campaign-sequences", ask: func() error { _, err := s.ListSequences(ctx, campaign, 100); return err },
 			raw: `SELECT sequence_id, sum(cost_usd) AS cost FROM openrouter_usage WHERE campaign_id = $1 AND sequence_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 100`, args: []any{campaign}},
 		{name: "emails-by-campaign", ask: func() error { _, err := s.EmailsByCampaign(ctx, from, to); return err }},
 		{name: "platforms", ask: func() error { _, err := s.Platforms(ctx, from, to, old); return err },
