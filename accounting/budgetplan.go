@@ -64,6 +64,7 @@ type PlanTerms struct {
 	Targets  Targets
 	Value    MeetingValue
 	Models   PlanModels
+	Again    []string // campaigns that get a budget though a person has deleted theirs
 }
 
 // PlanWindow is the days whose figures a plan for month is made of at now: the
@@ -95,6 +96,9 @@ type BudgetPlan struct {
 	Untagged  Amount       `json:"untagged_cost"`
 	LeftOut   int          `json:"campaigns_left_out"`
 	Note      string       `json:"note"`
+
+	// Again are campaigns that get a budget though a person has deleted theirs.
+	Again []string `json:"-"`
 }
 
 // PlanClassRow is what a class of campaigns gets.
@@ -144,6 +148,7 @@ const (
 	PlanLowers   PlanAction = "lower"
 	PlanKeeps    PlanAction = "keep"
 	PlanConflict PlanAction = "conflict" // a person has made a budget for the campaign: nothing is done
+	PlanDeclined PlanAction = "declined" // a person has deleted its planned budget: none is made
 )
 
 // PlanBudget is a budget of one campaign alone, as a plan meets it.
@@ -158,6 +163,9 @@ type PlanBudget struct {
 	// MovedToday: a plan has moved it on the present UTC day, and may not again
 	// before the next, whichever plan is applied.
 	MovedToday bool `json:"moved_today"`
+	// Deleted: a plan had made it, the latest of its campaign, and a person has
+	// deleted it. There is no such budget any more.
+	Deleted bool `json:"-"`
 }
 
 // ErrNothingToPlan is the answer to a plan without campaigns: applying it would
@@ -193,4 +201,5 @@ type PlanRequest struct {
 	Amount Optional[decimal.Decimal] // EUR
 	Split  Optional[PlanSplit]
 	Step   Optional[decimal.Decimal] // percent a day
+	Again  []string                  // campaigns that get a budget though a person has deleted theirs
 }

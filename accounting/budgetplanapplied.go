@@ -61,7 +61,9 @@ type PlanItem struct {
 	State      PlanState         `json:"state"`
 }
 
-// PlanState is how far a plan is with one campaign.
+// PlanState is how far a plan is with one campaign. In a plan that has ended
+// it may be the ending: PlanReplaced for a limit that was still moving then,
+// PlanRolledBack for what was taken back.
 type PlanState string
 
 // The states.
@@ -70,7 +72,7 @@ const (
 	PlanReached    PlanState = "reached"  // the limit is the target
 	PlanRemoved    PlanState = "removed"  // the campaign is not in the plan
 	PlanConflicted PlanState = "conflict" // a person had made a budget for the campaign
-	PlanStopped    PlanState = "stopped"  // a person has changed or deleted the planned budget since
+	PlanStopped    PlanState = "stopped"  // a person has changed or deleted the planned budget
 )
 
 // PlanUndo is what a rollback did.

@@ -14,6 +14,7 @@ func MakeBudgetPlan(t *PlanTerms, campaigns []CampaignSums) BudgetPlan {
 	p := BudgetPlan{
 		Month: t.Month, From: t.From, To: t.To, Amount: Amount{t.Amount}, Split: t.Split, StepPercent: Amount{t.Step},
 		Classes: []PlanClassRow{}, Rows: []PlanRow{}, Removed: []PlanBudget{},
+		Again: t.Again,
 	}
 	for i := range campaigns {
 		c := &campaigns[i]

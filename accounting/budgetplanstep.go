@@ -1,6 +1,10 @@
 package accounting
 
-import "github.com/shopspring/decimal"
+import (
+	"slices"
+
+	"github.com/shopspring/decimal"
+)
 
 // StepLimit is where a limit is a day later on its way to target: it moves by
 // percent of itself at most (from 0, of the target), and by a cent at least, so
@@ -40,15 +44,19 @@ func stepsFrom(limit, target, percent decimal.Decimal) (days int) {
 
 // Meet compares the plan with the budgets of single campaigns that there are,
 // of which those of people count only as long as they are in force: it says what
-// becomes of each campaign's budget, and which are removed. It may be called
-// again with others.
+// becomes of each campaign's budget, and which are removed. A campaign whose
+// planned budget a person has deleted gets none, unless it is among those of
+// Again. It may be called again with others.
 func (p *BudgetPlan) Meet(budgets []PlanBudget) {
-	planned, own := map[string]*PlanBudget{}, map[string]*PlanBudget{}
+	planned, own, declined := map[string]*PlanBudget{}, map[string]*PlanBudget{}, map[string]bool{}
 	for i := range budgets {
 		b := &budgets[i]
-		if b.Planned {
+		switch {
+		case b.Deleted:
+			declined[b.CampaignID] = !slices.Contains(p.Again, b.CampaignID)
+		case b.Planned:
 			planned[b.CampaignID] = b
-		} else if own[b.CampaignID] == nil {
+		case own[b.CampaignID] == nil:
 			own[b.CampaignID] = b
 		}
 	}
@@ -57,6 +65,10 @@ func (p *BudgetPlan) Meet(budgets []PlanBudget) {
 		row := &p.Rows[i]
 		if b := own[row.CampaignID]; b != nil {
 			row.conflict(b)
+			continue
+		}
+		if declined[row.CampaignID] {
+			row.decline()
 			continue
 		}
 		stays[row.CampaignID] = true
@@ -77,6 +89,11 @@ func (r *PlanRow) conflict(b *PlanBudget) {
 	if b.Currency == EUR && b.Period == PeriodMonth {
 		r.ChangePercent = change(b.Limit.Decimal, r.Limit.Decimal)
 	}
+}
+
+// decline leaves the campaign without a budget, since a person did not want it.
+func (r *PlanRow) decline() {
+	r.Budget, r.Action, r.FirstStep, r.Days, r.ChangePercent = nil, PlanDeclined, nil, nil, nil
 }
 
 // meet moves the campaign's planned budget, or makes one.

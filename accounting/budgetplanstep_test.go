@@ -105,6 +105,36 @@ func TestAPlanSaysWhatBecomesOfEachBudget(t *testing.T) {
 	assert.Equal(t, accounting.PlanMakes, rowOf(t, &p, "e").Action)
 }
 
+func TestACampaignWhosePlannedBudgetAPersonHasDeletedGetsNoneUntilItIsNamed(t *testing.T) {
+	terms := planTerms("100")
+	campaigns := []accounting.CampaignSums{campaignOf("a", "10", 100, 85, 1), campaignOf("b", "10", 100, 85, 1), campaignOf("c", "10", 100, 85, 1)}
+	deleted := func(campaign string) accounting.PlanBudget {
+		b := planned(campaign, "5")
+		b.Planned, b.Deleted = false, true
+		return b
+	}
+	own := planned("b", "3")
+	own.ID, own.Planned = "by-hand", false
+	budgets := []accounting.PlanBudget{deleted("a"), deleted("b"), own, deleted("gone")}
+	p := accounting.MakeBudgetPlan(terms, campaigns)
+	p.Meet(budgets)
+	a := rowOf(t, &p, "a")
+	assert.Equal(t, accounting.PlanDeclined, a.Action)
+	assert.Nil(t, a.Budget)
+	assert.Nil(t, a.FirstStep)
+	assert.Nil(t, a.Days)
+	assert.Equal(t, "33.34", a.Limit.String(), "its share is not given to others")
+	assert.Equal(t, accounting.PlanConflict, rowOf(t, &p, "b").Action, "a person's own budget says more")
+	assert.Equal(t, accounting.PlanMakes, rowOf(t, &p, "c").Action)
+	assert.Empty(t, p.Removed, "there is nothing to remove")
+
+	terms.Again = []string{"a", "b", "unknown"}
+	p = accounting.MakeBudgetPlan(terms, campaigns)
+	p.Meet(budgets)
+	assert.Equal(t, accounting.PlanMakes, rowOf(t, &p, "a").Action)
+	assert.Equal(t, accounting.PlanConflict, rowOf(t, &p, "b").Action)
+}
+
 func TestANewLimitBelowWhatIsSpentIsReachedInSteps(t *testing.T) {
 	p := accounting.MakeBudgetPlan(planTerms("10"), []accounting.CampaignSums{campaignOf("a", "20.001", 100, 85, 1)})
 	p.Meet(nil)

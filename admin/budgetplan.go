@@ -56,7 +56,7 @@ const planRules = "The amount is split by class: high_roi for campaigns whose de
 	"The share of an empty class goes to standard; without a standard campaign it stays in reserve. Within a class nine tenths go by what each campaign's calls cost in 30 days, and one tenth evenly; " +
 	"a campaign whose decision is reduce_ai gets half of that, and the others of its class the rest. Limits are whole cents, EUR, and add up with reserve to the amount (largest remainder). " +
 	"A limit moves by at most step_percent of itself a day (a cent at least); a campaign without a budget starts at its limit, or a step below what it spent in 30 days if that was more. " +
-	"A campaign for which a person has made a budget, or changed the planned one, is left to that: conflict. "
+	"A campaign for which a person has made a budget, or changed the planned one, is left to that: conflict. One whose planned budget a person has deleted gets none: declined. "
 
 var budgetPlanOperation = huma.Operation{
 	OperationID: "budget-plan", Method: http.MethodGet, Path: "/api/budget-plan",
@@ -70,7 +70,7 @@ var applyPlanOperation = huma.Operation{
 	OperationID: "apply-budget-plan", Method: http.MethodPost, Path: "/api/budget-plan/apply",
 	Summary: "Turn the plan into budgets, step by step",
 	Description: "Makes a monthly budget plan:<campaign> for each campaign, or moves the one of the plan before, by one step now and one each UTC day until the suggested limit is reached. Audited, each budget too. " + planRules +
-		"Budgets of the plan before whose campaigns are not in this one are deleted. A person who changes or deletes a planned budget stops the plan for it. " +
+		"Budgets of the plan before whose campaigns are not in this one are deleted. A person who changes or deletes a planned budget stops this plan, and those after it, for its campaign; again names campaigns that get a budget though theirs was deleted. " +
 		"With the id of an application before, or if the plan in force says the same, nothing changes and made is false. dry_run shows what would be done. 409 if no campaign is in the plan.",
 	Tags: []string{"budget plan"}, Security: needsToken, MaxBodyBytes: maxBudgetBytes, RejectUnknownQueryParameters: true,
 	Errors: append([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge}, economicsErrors...),
@@ -207,6 +207,7 @@ type applyPlanInput struct {
 		Amount      *accounting.Amount `json:"amount,omitempty" doc:"EUR to split; default: the limit of the budget monthly-ai." example:"77"`
 		Split       string             `json:"split,omitempty" maxLength:"60" doc:"Percent for high_roi, standard and testing, which add up to 100; default: BURSAR_BUDGETS_PLAN_SPLIT." example:"50/35/15"`
 		StepPercent *accounting.Amount `json:"step_percent,omitempty" doc:"By which a limit may move in a day, 1 to 1000; default: BURSAR_BUDGETS_PLAN_STEP." example:"20"`
+		Again       []string           `json:"again,omitempty" maxItems:"200" nullable:"false" doc:"Campaigns that get a budget again though a person has deleted their planned one; others among them mean nothing." example:"[\"q4-outreach\"]"`
 		Mode        string             `json:"mode,omitempty" enum:"alert,soft,hard" doc:"How firmly the budgets hold; default: BURSAR_BUDGETS_PLAN_MODE, soft." example:"soft"`
 		Reason      string             `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log." example:"plan of November"`
 		DryRun      bool               `json:"dry_run,omitempty" doc:"Show what would be done, and do nothing." example:"false"`
@@ -237,6 +238,12 @@ func (in *applyPlanInput) application(ctx context.Context, now time.Time, mode a
 		wrong = append(wrong, fieldError{Field: "id", Message: "expected printable text without white space around it", Allowed: fmt.Sprintf("at most %d bytes", accounting.MaxPlanRequestID)})
 	}
 	wrong = append(wrong, checkReason(b.Reason, false)...)
+	for i, campaign := range b.Again {
+		if clean, changed := accounting.CleanTag(campaign); changed || clean == "" {
+			wrong = append(wrong, fieldError{Field: fmt.Sprintf("again[%d]", i), Value: shown(campaign), Message: "expected the id of a campaign", Allowed: fmt.Sprintf("1 to %d bytes of printable text", accounting.MaxTagBytes)})
+		}
+	}
+	r.Again = b.Again
 	a.ID, a.Reason, a.Mode = b.ID, b.Reason, cmp.Or(accounting.Mode(b.Mode), a.Mode)
 	return r, a, in.DryRun || b.DryRun, problemIf(wrong)
 }

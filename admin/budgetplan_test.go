@@ -21,6 +21,7 @@ type fakePlans struct {
 	undone   []string
 	listed   string
 	empty    bool // no campaign takes part
+	deleted  bool // a person has deleted the campaign's budget
 	noBudget bool
 	err      error // of everything that writes
 	known    bool  // every plan was applied before
@@ -33,7 +34,7 @@ func (f *fakePlans) MakePlan(_ context.Context, r accounting.PlanRequest, now ti
 	}
 	terms := accounting.PlanTerms{
 		Month: r.Month, Amount: r.Amount.Or(accounting.Some(decimal.NewFromInt(77))).Value, Split: r.Split.Or(accounting.Some(accounting.DefaultPlanSplit())).Value,
-		Step: r.Step.Or(accounting.Some(decimal.NewFromInt(20))).Value, Targets: accounting.DefaultTargets(), Models: accounting.PlanModels{Premium: "anthropic/claude-opus-4.6"},
+		Step: r.Step.Or(accounting.Some(decimal.NewFromInt(20))).Value, Targets: accounting.DefaultTargets(), Models: accounting.PlanModels{Premium: "anthropic/claude-opus-4.6"}, Again: r.Again,
 	}
 	terms.From, terms.To = accounting.PlanWindow(r.Month, now)
 	var sums []accounting.CampaignSums
@@ -42,7 +43,7 @@ func (f *fakePlans) MakePlan(_ context.Context, r accounting.PlanRequest, now ti
 	}
 	p := accounting.MakeBudgetPlan(&terms, sums)
 	p.Meet([]accounting.PlanBudget{{ID: "plan-q4", CampaignID: "q4", Limit: accounting.Amount{Decimal: decimal.NewFromInt(50)}, Currency: accounting.EUR,
-		Period: accounting.PeriodMonth, Mode: accounting.ModeSoft, Planned: true}})
+		Period: accounting.PeriodMonth, Mode: accounting.ModeSoft, Planned: !f.deleted, Deleted: f.deleted}})
 	return p, nil
 }
 
@@ -106,6 +107,7 @@ func TestBadPlansAreNamedWithTheWayOut(t *testing.T) {
 	for body, field := range map[string]string{
 		`{"amount":0}`: "amount", `{"amount":1e200}`: "amount", `{"split":"a"}`: "split", `{"step_percent":0.1}`: "step_percent", `{"mode":"firm"}`: "mode",
 		`{"id":" x"}`: "id", `{"reason":"it is sk-or-v1-0123456789"}`: "reason", `{"month":"2026-11"}`: "month", `{"dry_run":1}`: "dry_run",
+		`{"again":["q4",""]}`: "again[1]", `{"again":"q4"}`: "again",
 	} {
 		out, _ := json.Marshal(ask(t, h, "POST", "/api/budget-plan/apply", body, 422)["errors"])
 		require.Contains(t, string(out), `"field":"`+field+`"`, body)
@@ -147,6 +149,20 @@ func TestAPlanIsAppliedAsItIsAskedFor(t *testing.T) {
 	f.empty = true
 	require.Contains(t, ask(t, h, "POST", "/api/budget-plan/apply", "", 409)["detail"], "Not enough data")
 	require.Len(t, f.applied, 3)
+}
+
+func TestACampaignWhosePlannedBudgetWasDeletedGetsOneOnlyIfItIsNamed(t *testing.T) {
+	f := &fakePlans{deleted: true}
+	h := newPlanHandler(t, f)
+	row := ask(t, h, "GET", "/api/budget-plan", "", 200)["campaigns"].([]any)[0].(map[string]any)
+	require.Equal(t, []any{"declined", nil, nil}, []any{row["action"], row["budget"], row["first_step"]})
+	body := pageOf(t, h, "/budgets/plan")
+	require.Contains(t, spaced(body), "A person has deleted its budget: the plan makes none.")
+	require.Contains(t, body, `name="again.0" data-json="string" value="q4"`)
+	ask(t, h, "POST", "/api/budget-plan/apply", `{"again":["q4","other"]}`, 200)
+	require.Equal(t, []string{"q4", "other"}, f.asked[len(f.asked)-1].Again)
+	plan := ask(t, h, "POST", "/api/budget-plan/apply", `{"again":["q4"],"dry_run":true}`, 200)["plan"].(map[string]any)
+	require.Equal(t, "make", plan["campaigns"].([]any)[0].(map[string]any)["action"])
 }
 
 func TestAPlanIsRolledBackAndItsHistoryIsListed(t *testing.T) {

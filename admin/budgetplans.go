@@ -118,7 +118,7 @@ var planColumns = map[reflect.Type]map[string]string{
 		"suggested_limit": "EUR a month.", "suggested_model_class": "premium, standard, efficiency, none (fix the workflow first).",
 		"suggested_model": "Of BURSAR_ECONOMICS_MODEL_…; null: none.", "budget": "Present budget of the campaign; null: none.",
 		"change_percent": "From the present limit to the suggested one; null: there is none, or it is not in EUR a month.",
-		"action":         "make, raise, lower, keep; conflict: a person has made a budget, and nothing is done.",
+		"action":         "make, raise, lower, keep; conflict: a person has made a budget, and nothing is done; declined: a person has deleted the planned one, and none is made.",
 		"first_step":     "Limit on the day on which the plan is applied; null: nothing is done.", "days": "From then on until the suggested limit is reached.",
 	},
 	reflect.TypeFor[accounting.PlanBudget](): {
@@ -139,7 +139,7 @@ var planColumns = map[reflect.Type]map[string]string{
 		"suggested_model_class": "premium, standard, efficiency, none.", "suggested_model": "null: none.", "budget_id": "That it moves; of a conflict, the person's.",
 		"before": "Limit of the planned budget before, EUR; null: there was none.", "target": "EUR; null: the campaign is not in the plan.",
 		"limit": "As the plan has last set it, EUR; null: it has set none.",
-		"state": "moving (a step each day), reached, removed, conflict (a person had made a budget), stopped (a person has changed or deleted it since).",
+		"state": "moving (a step each day), reached, removed, conflict (a person had made a budget), stopped (a person has changed or deleted the planned one); of a plan that has ended also replaced (it was moving then) and rolled_back.",
 	},
 	reflect.TypeFor[accounting.PlanUndo](): {
 		"plan": "That was rolled back.", "in_force": "The plan before it; null: none is in force.", "restored": "What became of each budget; empty: it was rolled back before.",

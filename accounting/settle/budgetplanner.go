@@ -50,7 +50,7 @@ func (p *Planner) MakePlan(ctx context.Context, r accounting.PlanRequest, now ti
 }
 
 func (p *Planner) plan(ctx context.Context, r accounting.PlanRequest, now time.Time) (accounting.BudgetPlan, error) {
-	terms := accounting.PlanTerms{Month: r.Month, Targets: p.Targets, Value: p.Value, Models: p.Models, Split: p.Split, Step: p.Step}
+	terms := accounting.PlanTerms{Month: r.Month, Targets: p.Targets, Value: p.Value, Models: p.Models, Split: p.Split, Step: p.Step, Again: r.Again}
 	terms.From, terms.To = accounting.PlanWindow(r.Month, now)
 	if r.Split.Known {
 		terms.Split = r.Split.Value

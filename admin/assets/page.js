@@ -57,7 +57,7 @@
     for (const field of form.elements) {
       if (!field.name || field.disabled || field.dataset.path !== undefined || field.dataset.confirm !== undefined) continue;
       const kind = field.dataset.json ?? (field.type === "checkbox" ? "boolean" : "string");
-      if (field.type === "radio" && !field.checked) continue;
+      if (!field.checked && (field.type === "radio" || field.type === "checkbox" && kind !== "boolean")) continue;
       const text = field.value.trim();
       if (kind === "boolean") put(field.name, field.type === "checkbox" ? String(field.checked) : text);
       else if (text === "") { if (field.dataset.empty !== undefined) put(field.name, field.dataset.empty); }

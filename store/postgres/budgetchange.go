@@ -127,21 +127,21 @@ func (s *Store) moveCeilings(ctx context.Context, tx pgx.Tx, b *booked, now time
 // not charged, what is charged still settles. Its row stays, so that decisions
 // can be explained. It is audited. Errors: [accounting.ErrUnknownBudget].
 func (s *Store) DeleteBudget(ctx context.Context, id string, actor, reason string) error {
-	err := s.inTx(ctx, func(tx pgx.Tx) error { return s.deleteBudget(ctx, tx, id, actor, reason) })
+	err := s.inTx(ctx, func(tx pgx.Tx) error { return s.deleteBudget(ctx, tx, id, actor, reason, true) })
 	if err != nil {
 		return fmt.Errorf("delete budget %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Store) deleteBudget(ctx context.Context, tx pgx.Tx, id, actor, reason string) error {
+func (s *Store) deleteBudget(ctx context.Context, tx pgx.Tx, id, actor, reason string, byHand bool) error {
 	before, err := s.lockBudget(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	now := s.now().UTC().Truncate(time.Microsecond)
 	if _, err := tx.Exec(ctx, `-- name: budgets_delete
-		UPDATE budgets SET deleted_at = $2, updated_at = $2 WHERE id = $1`, id, now); err != nil {
+		UPDATE budgets SET deleted_at = $2, updated_at = $2, edited_at = CASE WHEN $3 THEN $2 ELSE edited_at END WHERE id = $1`, id, now, byHand); err != nil {
 		return err
 	}
 	after := *before

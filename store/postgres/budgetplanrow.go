@@ -65,10 +65,22 @@ func planInForce(ctx context.Context, tx pgx.Tx) (*accounting.AppliedPlan, error
 	return &p, err
 }
 
-func endPlan(ctx context.Context, tx pgx.Tx, id int64, ending, actor string, now time.Time) error {
-	if _, err := tx.Exec(ctx, `-- name: budget_plans_end
-		UPDATE budget_plans SET ended_at = $2, ended_by = $3, ending = $4 WHERE id = $1`, id, now, clean(actor), ending); err != nil {
-		return fmt.Errorf("end plan %d: %w", id, err)
+// endPlan ends a plan as it was in force, and keeps which of its budgets people
+// had taken from it: later they may be another's.
+func endPlan(ctx context.Context, tx pgx.Tx, p *accounting.AppliedPlan, ending, actor string, now time.Time) error {
+	stopped := []string{}
+	for i := range p.Items {
+		if p.Items[i].State == accounting.PlanStopped {
+			stopped = append(stopped, p.Items[i].CampaignID)
+		}
+	}
+	var batch pgx.Batch
+	batch.Queue(`-- name: budget_plan_items_stopped
+		UPDATE budget_plan_items SET state = 'stopped' WHERE plan_id = $1 AND campaign_id = ANY($2)`, p.ID, stopped)
+	batch.Queue(`-- name: budget_plans_end
+		UPDATE budget_plans SET ended_at = $2, ended_by = $3, ending = $4 WHERE id = $1`, p.ID, now, clean(actor), ending)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("end plan %d: %w", p.ID, err)
 	}
 	return nil
 }
@@ -83,6 +95,9 @@ func (s *Store) tellOfPlan(ctx context.Context, tx pgx.Tx, id int64, p *accounti
 	figures := map[string]any{
 		"month": p.Month, "amount": p.Amount, "reserve": p.Reserve, "split": p.Split, "step_percent": p.StepPercent, "mode": a.Mode,
 		"automatic": a.Automatic, "targets": limits,
+	}
+	if len(p.Again) > 0 {
+		figures["again"] = p.Again
 	}
 	if err := audit(ctx, tx, auditEntry{actor: a.Actor, action: accounting.ActionPlanApply, subject: planSubject(id), reason: a.Reason, after: figures}); err != nil {
 		return err
@@ -105,7 +120,7 @@ func (s *Store) tellOfPlan(ctx context.Context, tx pgx.Tx, id int64, p *accounti
 
 // ListBudgetPlans returns one page of plans, the newest first. Of the one in
 // force a campaign counts as stopped as soon as somebody has changed or deleted
-// its budget. Errors: [accounting.ErrBadCursor].
+// its budget; of one that has ended none is moving. Errors: [accounting.ErrBadCursor].
 func (s *Store) ListBudgetPlans(ctx context.Context, limit int, cursor string) (accounting.PlanPage, error) {
 	before, err := parseAuditCursor(cursor)
 	if err == nil && (limit < 1 || limit > accounting.MaxUsageRows) {
@@ -156,8 +171,9 @@ func queryPlans(ctx context.Context, db querier, where string, args ...any) ([]a
 	}
 	rows, err = db.Query(ctx, `-- name: budget_plan_items_list
 		SELECT i.plan_id, i.campaign_id, i.class, i.decision, i.why, i.model_class, i.model, i.budget_id, i.before_eur, i.target_eur, i.limit_eur,
-			CASE WHEN p.ended_at IS NULL AND i.state IN ('moving', 'reached') AND (b.edited_at IS NOT NULL OR b.deleted_at IS NOT NULL)
-				THEN 'stopped' ELSE i.state END
+			CASE WHEN p.ending = 'replaced' AND i.state = 'moving' OR p.ending = 'rolled_back' AND i.state IN ('moving', 'reached', 'removed') THEN p.ending
+				WHEN p.ended_at IS NULL AND i.state IN ('moving', 'reached') AND (b.edited_at IS NOT NULL OR b.deleted_at IS NOT NULL) THEN 'stopped'
+				ELSE i.state END
 		FROM budget_plan_items i JOIN budget_plans p ON p.id = i.plan_id LEFT JOIN budgets b ON b.id = i.budget_id
 		WHERE i.plan_id = ANY($1) ORDER BY i.plan_id, i.target_eur DESC NULLS LAST, i.campaign_id`, ids)
 	if err != nil {

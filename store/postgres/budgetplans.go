@@ -14,23 +14,29 @@ import (
 // PlanBudgets are the budgets of one campaign alone, by campaign: those that
 // plans have made, and those of people that are in force at now. One that a
 // person has changed is theirs, even if it is disabled: they did not want it.
+// Where they have deleted the latest one of the plans, that is among them.
 func (s *Store) PlanBudgets(ctx context.Context, now time.Time) ([]accounting.PlanBudget, error) {
 	return planBudgets(ctx, s.pool, now)
 }
 
 func planBudgets(ctx context.Context, db querier, now time.Time) ([]accounting.PlanBudget, error) {
 	rows, err := db.Query(ctx, `-- name: plan_budgets
+		WITH alone AS (
+			SELECT *, row_number() OVER (PARTITION BY campaign_id, origin ORDER BY created_at DESC, id DESC) AS nth
+			FROM budgets
+			WHERE campaign_id IS NOT NULL AND each IS NULL AND purpose IS NULL AND platform IS NULL AND model IS NULL AND key_fingerprint IS NULL
+		)
 		SELECT id, campaign_id, limit_amount, currency, period, mode, origin = $2 AND edited_at IS NULL,
-			origin = $2 AND edited_at IS NULL AND updated_at >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-		FROM budgets
-		WHERE deleted_at IS NULL AND campaign_id IS NOT NULL AND each IS NULL
-		  AND purpose IS NULL AND platform IS NULL AND model IS NULL AND key_fingerprint IS NULL
-		  AND (origin = $2 OR enabled AND (ends_at IS NULL OR ends_at > $1))
+			origin = $2 AND edited_at IS NULL AND updated_at >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC',
+			deleted_at IS NOT NULL
+		FROM alone
+		WHERE deleted_at IS NULL AND (origin = $2 OR enabled AND (ends_at IS NULL OR ends_at > $1))
+		   OR deleted_at = edited_at AND origin = $2 AND nth = 1
 		ORDER BY campaign_id, id`, now, accounting.OriginPlan)
 	if err == nil {
 		var budgets []accounting.PlanBudget
 		budgets, err = pgx.CollectRows(rows, func(cr pgx.CollectableRow) (b accounting.PlanBudget, err error) {
-			return b, cr.Scan(&b.ID, &b.CampaignID, &b.Limit, &b.Currency, &b.Period, &b.Mode, &b.Planned, &b.MovedToday)
+			return b, cr.Scan(&b.ID, &b.CampaignID, &b.Limit, &b.Currency, &b.Period, &b.Mode, &b.Planned, &b.MovedToday, &b.Deleted)
 		})
 		if err == nil {
 			return budgets, nil
@@ -103,7 +109,7 @@ func (s *Store) applyPlan(ctx context.Context, tx pgx.Tx, plan *accounting.Budge
 		return before.ID, true, nil
 	}
 	if before != nil {
-		if err := endPlan(ctx, tx, before.ID, accounting.PlanReplaced, a.Actor, now); err != nil {
+		if err := endPlan(ctx, tx, before, accounting.PlanReplaced, a.Actor, now); err != nil {
 			return 0, false, err
 		}
 	}
@@ -132,7 +138,8 @@ func samePlan(before *accounting.AppliedPlan, plan *accounting.BudgetPlan, mode 
 		row := &plan.Rows[i]
 		item := items[row.CampaignID]
 		if item == nil || !item.Target.Equal(row.Limit.Decimal) || row.Action == accounting.PlanMakes ||
-			(row.Action == accounting.PlanConflict) != (item.State == accounting.PlanConflicted) {
+			(row.Action == accounting.PlanConflict) != (item.State == accounting.PlanConflicted) ||
+			row.Action == accounting.PlanDeclined && item.State != accounting.PlanStopped {
 			return false
 		}
 	}
@@ -145,7 +152,7 @@ func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *account
 	removed := map[string]bool{}
 	for i := range plan.Removed {
 		b := &plan.Removed[i]
-		if err := s.deleteBudget(ctx, tx, b.ID, a.Actor, fmt.Sprintf("budget plan %d has none for the campaign", id)); err != nil {
+		if err := s.deleteBudget(ctx, tx, b.ID, a.Actor, fmt.Sprintf("budget plan %d has none for the campaign", id), false); err != nil {
 			return fmt.Errorf("delete budget %s: %w", b.ID, err)
 		}
 		removed[b.CampaignID] = true
@@ -156,7 +163,7 @@ func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *account
 		if b := before[row.CampaignID]; b != nil {
 			item.Before, item.beforeMode = &b.Limit, b.Mode
 		}
-		if row.Action != accounting.PlanConflict {
+		if row.FirstStep != nil {
 			budget, err := s.movePlanned(ctx, tx, before[row.CampaignID], row, a, now)
 			if err != nil {
 				return fmt.Errorf("set budget of campaign %s: %w", row.CampaignID, err)
@@ -187,6 +194,8 @@ func itemOf(row *accounting.PlanRow) planItem {
 	switch {
 	case row.Action == accounting.PlanConflict:
 		item.State, item.BudgetID = accounting.PlanConflicted, &row.Budget.ID
+	case row.Action == accounting.PlanDeclined:
+		item.State = accounting.PlanStopped
 	case row.FirstStep.Equal(row.Limit.Decimal):
 		item.State = accounting.PlanReached
 	}

@@ -161,12 +161,7 @@ func TestApplyingAPlanAgainChangesNothing(t *testing.T) {
 	require.Equal(t, limits, limitsOf(t, s), "it is a retry, and no other step")
 	require.EqualValues(t, 1, count1(t, s, `SELECT count(*) FROM budget_plans`))
 
-	require.NoError(t, s.DeleteBudget(t.Context(), "plan-b", "person", ""))
-	again(planner, spent, true)
-	require.Equal(t, "5.45", limitsOf(t, s)["b"], "asked for again, it is made again")
-	_, err := s.FindBudget(t.Context(), "plan-b-2")
-	require.NoError(t, err)
-	_, _, err = s.ApplyBudgetPlan(t.Context(), planOf(t, nil), planner, s.now())
+	_, _, err := s.ApplyBudgetPlan(t.Context(), planOf(t, nil), planner, s.now())
 	require.ErrorIs(t, err, accounting.ErrNothingToPlan)
 }
 
@@ -211,6 +206,81 @@ func TestTheBudgetsOfPeopleAreNeverTouched(t *testing.T) {
 	require.Equal(t, second.ID, *undo.InForce)
 	require.Contains(t, limitsOf(t, s), "c", "as it was before")
 	require.Len(t, undo.Restored, 1)
+}
+
+func TestAPlannedBudgetThatAPersonHasDeletedStaysDeletedUntilItIsAskedForAgain(t *testing.T) {
+	s, nextDay := planStore(t)
+	spent := map[string]string{"a": "1", "b": "1"}
+	first := apply(t, s, planOf(t, spent), planner)
+	require.NoError(t, s.DeleteBudget(t.Context(), "plan-b", "person", "we do not want it"))
+	require.Equal(t, accounting.PlanSteps{Plan: first.ID, Stopped: 1}, *nextDay())
+	_, made, err := s.ApplyBudgetPlan(t.Context(), planOf(t, spent), planner, s.now())
+	require.NoError(t, err)
+	require.False(t, made, "it says the same")
+
+	spent["a"] = "3"
+	second := apply(t, s, planOf(t, spent), planner)
+	b := itemOfCampaign(t, &second, "b")
+	require.Equal(t, []any{accounting.PlanStopped, (*string)(nil), (*accounting.Amount)(nil)}, []any{b.State, b.BudgetID, b.Limit})
+	require.Equal(t, map[string]string{"a": "60"}, limitsOf(t, s))
+	undo, err := s.RollBackBudgetPlan(t.Context(), second.ID, "tester", "", s.now())
+	require.NoError(t, err)
+	require.Len(t, undo.Restored, 1, "nothing was done about b, so nothing is undone")
+	require.Equal(t, map[string]string{"a": "50"}, limitsOf(t, s))
+
+	own := budgetOf(accounting.ModeSoft, "3")
+	own.ID, own.Scope = "mine", accounting.Scope{CampaignID: "b"}
+	createBudget(t, s, own)
+	require.NoError(t, s.DeleteBudget(t.Context(), "mine", "person", ""))
+	plan := planOf(t, spent)
+	plan.Again = []string{"b"}
+	third := apply(t, s, plan, planner)
+	require.Equal(t, "plan-b-2", *itemOfCampaign(t, &third, "b").BudgetID)
+	require.Equal(t, map[string]string{"a": "50", "b": itemOfCampaign(t, &third, "b").Limit.String()}, limitsOf(t, s), "a was moved today")
+	require.Contains(t, string(auditLog(t, s, planSubject(third.ID))[0].After), `"again": ["b"]`)
+
+	apply(t, s, planOf(t, map[string]string{"a": "3"}), planner)
+	require.NotContains(t, limitsOf(t, s), "b", "it left the plan")
+	apply(t, s, planOf(t, spent), planner)
+	require.Contains(t, limitsOf(t, s), "b", "and is in it again: it was a plan that deleted its budget, and no person")
+	requireExactBudgets(t, s)
+}
+
+func TestNoCampaignOfAPlanThatHasEndedIsMoving(t *testing.T) {
+	s, _ := planStore(t)
+	first := apply(t, s, planOf(t, map[string]string{"a": "200", "b": "1", "mine": "1", "gone": "1"}), planner)
+	changeBudget(t, s, "plan-mine", accounting.BudgetChange{Limit: ref(dec("7"))})
+	second := apply(t, s, planOf(t, map[string]string{"a": "100", "b": "2"}), planner)
+	states := func(p *accounting.AppliedPlan) map[string]accounting.PlanState {
+		states := map[string]accounting.PlanState{}
+		for _, item := range p.Items {
+			states[item.CampaignID] = item.State
+		}
+		return states
+	}
+	plans := func() (latest, before map[string]accounting.PlanState) {
+		page, err := s.ListBudgetPlans(t.Context(), 2, "")
+		require.NoError(t, err)
+		return states(&page.Plans[0]), states(&page.Plans[1])
+	}
+	moving := map[string]accounting.PlanState{"a": "moving", "b": "moving", "gone": "removed"}
+	require.Equal(t, moving, states(&second))
+	latest, before := plans()
+	require.Equal(t, moving, latest)
+	require.Equal(t, map[string]accounting.PlanState{"a": "replaced", "b": "reached", "gone": "reached", "mine": "stopped"}, before)
+
+	undo, err := s.RollBackBudgetPlan(t.Context(), 0, "tester", "", s.now())
+	require.NoError(t, err)
+	rolledBack := map[string]accounting.PlanState{"a": "rolled_back", "b": "rolled_back", "gone": "rolled_back"}
+	require.Equal(t, rolledBack, states(&undo.Plan))
+	latest, before = plans()
+	require.Equal(t, rolledBack, latest)
+	require.Equal(t, map[string]accounting.PlanState{"a": "moving", "b": "reached", "gone": "reached", "mine": "stopped"}, before, "it is in force again")
+	_, err = s.RollBackBudgetPlan(t.Context(), first.ID, "tester", "", s.now())
+	require.NoError(t, err)
+	changeBudget(t, s, "plan-mine", accounting.BudgetChange{Limit: ref(dec("8"))})
+	_, before = plans()
+	require.Equal(t, map[string]accounting.PlanState{"a": "rolled_back", "b": "rolled_back", "gone": "rolled_back", "mine": "stopped"}, before)
 }
 
 func TestARollbackPutsBackAtOnceWhatWasBefore(t *testing.T) {

@@ -48,7 +48,7 @@ func (s *Store) rollBackPlan(ctx context.Context, tx pgx.Tx, id int64, actor, re
 	if undo.Restored, err = s.restorePlan(ctx, tx, plan, actor, now); err != nil {
 		return undo, err
 	}
-	if err := endPlan(ctx, tx, plan.ID, accounting.PlanRolledBack, actor, now); err != nil {
+	if err := endPlan(ctx, tx, plan, accounting.PlanRolledBack, actor, now); err != nil {
 		return undo, err
 	}
 	if undo.InForce = plan.Replaces; plan.Replaces != nil {
@@ -130,7 +130,7 @@ func (s *Store) restoreItem(ctx context.Context, tx pgx.Tx, plan *accounting.App
 		return done, err
 	case b != nil && !deleted:
 		done.BudgetID, done.Action = nil, accounting.UndoRemoved
-		return done, s.deleteBudget(ctx, tx, b.ID, actor, fmt.Sprintf("budget plan %d was rolled back", plan.ID))
+		return done, s.deleteBudget(ctx, tx, b.ID, actor, fmt.Sprintf("budget plan %d was rolled back", plan.ID), false)
 	case item.Before != nil && deleted:
 		made, err := s.makePlanned(ctx, tx, item.CampaignID, *item.Before, mode, actor)
 		if err != nil {
@@ -143,7 +143,7 @@ func (s *Store) restoreItem(ctx context.Context, tx pgx.Tx, plan *accounting.App
 		_, err = tx.Exec(ctx, `-- name: budget_plan_items_again
 			UPDATE budget_plan_items SET budget_id = $3 WHERE plan_id = $1 AND campaign_id = $2`, *plan.Replaces, item.CampaignID, made.ID)
 		return done, err
-	case deleted:
+	case deleted || item.BudgetID == nil:
 		return nil, nil
 	}
 	done.Limit, done.Action = nil, accounting.UndoLeft
