@@ -24,11 +24,7 @@ func (s *Store) ListUsage(ctx context.Context, f accounting.UsageFilter) (accoun
 	if err != nil {
 		return accounting.UsagePage{}, fmt.Errorf("list usage: %w", err)
 	}
-	rows, err := s.pool.Query(ctx, listUsageSQL, usageArgs(&f, after)...)
-	if err != nil {
-		return accounting.UsagePage{}, fmt.Errorf("list usage: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, scanUsage)
+	found, err := s.listUsage(ctx, &f, after)
 	if err != nil {
 		return accounting.UsagePage{}, fmt.Errorf("list usage: %w", err)
 	}
@@ -39,6 +35,26 @@ func (s *Store) ListUsage(ctx context.Context, f accounting.UsageFilter) (accoun
 		page.NextCursor = formatCursor(last.CreatedAt, last.ID)
 	}
 	return page, nil
+}
+
+func (s *Store) listUsage(ctx context.Context, f *accounting.UsageFilter, after cursor) ([]accounting.UsageRow, error) {
+	sql, args := listUsageSQL, usageArgs(f, after)
+	if combinesTags(f) {
+		hours, err := s.usageHours(ctx, f, after)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(hours) == 0:
+			return []accounting.UsageRow{}, nil
+		case f.Status == "": // of how many calls an hour has in a status nothing is told
+			sql, args = listUsageHoursSQL, append(args, hours)
+		}
+	}
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanUsage)
 }
 
 // FindUsage returns the row of one call. Errors: [accounting.ErrUnknownCall].
