@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -23,29 +24,44 @@ type auditEntry struct {
 // audit writes an entry in the transaction of the change that it tells of, so
 // that there is neither without the other.
 func audit(ctx context.Context, tx pgx.Tx, e auditEntry) error {
-	before, err := jsonOrNull(e.before)
-	if err != nil {
-		return fmt.Errorf("audit %s: %w", e.subject, err)
+	return auditAll(ctx, tx, []auditEntry{e})
+}
+
+// auditAll writes entries in their order.
+func auditAll(ctx context.Context, tx pgx.Tx, entries []auditEntry) error {
+	n := len(entries)
+	actors, actions, subjects, reasons := make([]text, n), make([]string, n), make([]string, n), make([]text, n)
+	before, after := make([]*string, n), make([]*string, n)
+	for i := range entries {
+		e := &entries[i]
+		var errs [2]error
+		actors[i], actions[i], subjects[i], reasons[i] = clean(e.actor), e.action, e.subject, clean(e.reason)
+		before[i], errs[0] = jsonOrNull(e.before)
+		after[i], errs[1] = jsonOrNull(e.after)
+		if err := errors.Join(errs[:]...); err != nil {
+			return fmt.Errorf("audit %s: %w", e.subject, err)
+		}
 	}
-	after, err := jsonOrNull(e.after)
-	if err != nil {
-		return fmt.Errorf("audit %s: %w", e.subject, err)
+	if n == 0 {
+		return nil
 	}
-	_, err = tx.Exec(ctx, `-- name: audit_insert
+	if _, err := tx.Exec(ctx, `-- name: audit_insert
 		INSERT INTO audit_log (actor, action, subject, reason, before, after)
-		VALUES ($1, $2, $3, $4, $5, $6)`,
-		clean(e.actor), e.action, e.subject, clean(e.reason), before, after)
-	if err != nil {
-		return fmt.Errorf("audit %s: %w", e.subject, err)
+		SELECT actor, action, subject, reason, before::jsonb, after::jsonb
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+			WITH ORDINALITY AS e (actor, action, subject, reason, before, after, nth)
+		ORDER BY nth`, actors, actions, subjects, reasons, before, after); err != nil {
+		return fmt.Errorf("audit %s: %w", subjects[0], err)
 	}
 	return nil
 }
 
-func jsonOrNull(object map[string]any) (json.RawMessage, error) {
+func jsonOrNull(object map[string]any) (*string, error) {
 	if object == nil {
 		return nil, nil
 	}
-	return json.Marshal(object)
+	document, err := json.Marshal(object)
+	return new(string(document)), err
 }
 
 // ListAudit returns one page of what people changed, the newest entry first.

@@ -58,7 +58,7 @@ func (s *Store) changeBudget(ctx context.Context, tx pgx.Tx, id string, c accoun
 			return accounting.Budget{}, err
 		}
 	}
-	if err := s.moveCeilings(ctx, tx, &after, now); err != nil {
+	if err := s.moveCeilings(ctx, tx, []*booked{&after}, now); err != nil {
 		return accounting.Budget{}, err
 	}
 	if err := bumpVersion(ctx, tx); err != nil {
@@ -93,28 +93,35 @@ func updateBudget(ctx context.Context, tx pgx.Tx, b *accounting.Budget, byHand b
 	return err
 }
 
-// moveCeilings lets the present periods of the budget follow its limit, and
+// moveCeilings lets the present periods of budgets follow their limits, and
 // raises alerts for the thresholds that are reached: those of before exist
 // already, unless it is another limit or threshold.
-func (s *Store) moveCeilings(ctx context.Context, tx pgx.Tx, b *booked, now time.Time) error {
-	start, _ := b.window(now)
+func (s *Store) moveCeilings(ctx context.Context, tx pgx.Tx, budgets []*booked, now time.Time) error {
+	byID := make(map[string]*booked, len(budgets))
+	ids, starts, limits := make([]string, len(budgets)), make([]time.Time, len(budgets)), make([]decimal.Decimal, len(budgets))
+	for i, b := range budgets {
+		byID[b.ID], ids[i], limits[i] = b, b.ID, b.Limit.Decimal
+		starts[i], _ = b.window(now)
+	}
 	rows, err := tx.Query(ctx, `-- name: budget_periods_limit
-		UPDATE budget_periods p SET limit_amount = $3,
-			granted    = least(p.granted + p.overshoot, greatest($3, p.granted)),
-			overshoot  = greatest(p.granted + p.overshoot - greatest($3, p.granted), 0),
-			ceiling    = greatest($3, p.granted),
+		UPDATE budget_periods p SET limit_amount = b.max,
+			granted    = least(p.granted + p.overshoot, greatest(b.max, p.granted)),
+			overshoot  = greatest(p.granted + p.overshoot - greatest(b.max, p.granted), 0),
+			ceiling    = greatest(b.max, p.granted),
 			updated_at = clock_timestamp()
-		WHERE budget_id = $1 AND period_start >= $2
-		RETURNING each_value, period_start, settled, reserved, estimated, overshoot`, b.ID, start, b.Limit.Decimal)
+		FROM unnest($1::text[], $2::timestamptz[], $3::numeric[]) AS b (id, start, max)
+		WHERE p.budget_id = b.id AND p.period_start >= b.start
+		RETURNING p.budget_id, p.each_value, p.period_start, p.limit_amount, p.settled, p.reserved, p.estimated, p.overshoot`, ids, starts, limits)
 	if err != nil {
 		return fmt.Errorf("move ceilings: %w", err)
 	}
 	var alerts []accounting.Alert
-	key, f := periodKey{budget: b.ID}, periodFigures{limit: b.Limit.Decimal}
+	var key periodKey
+	var f periodFigures
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&key.each, &at, &f.settled, &f.reserved, &f.estimated, &f.overshoot}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&key.budget, &key.each, &at, &f.limit, &f.settled, &f.reserved, &f.estimated, &f.overshoot}, func() error {
 		key.start = at.Unix()
-		alerts = append(alerts, thresholdAlerts(b, key, f, periodDelta{settled: f.settled, estimated: f.estimated})...)
+		alerts = append(alerts, thresholdAlerts(byID[key.budget], key, f, periodDelta{settled: f.settled, estimated: f.estimated})...)
 		return nil
 	})
 	if err != nil {
@@ -127,21 +134,21 @@ func (s *Store) moveCeilings(ctx context.Context, tx pgx.Tx, b *booked, now time
 // not charged, what is charged still settles. Its row stays, so that decisions
 // can be explained. It is audited. Errors: [accounting.ErrUnknownBudget].
 func (s *Store) DeleteBudget(ctx context.Context, id string, actor, reason string) error {
-	err := s.inTx(ctx, func(tx pgx.Tx) error { return s.deleteBudget(ctx, tx, id, actor, reason, true) })
+	err := s.inTx(ctx, func(tx pgx.Tx) error { return s.deleteBudget(ctx, tx, id, actor, reason) })
 	if err != nil {
 		return fmt.Errorf("delete budget %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Store) deleteBudget(ctx context.Context, tx pgx.Tx, id, actor, reason string, byHand bool) error {
+func (s *Store) deleteBudget(ctx context.Context, tx pgx.Tx, id, actor, reason string) error {
 	before, err := s.lockBudget(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	now := s.now().UTC().Truncate(time.Microsecond)
 	if _, err := tx.Exec(ctx, `-- name: budgets_delete
-		UPDATE budgets SET deleted_at = $2, updated_at = $2, edited_at = CASE WHEN $3 THEN $2 ELSE edited_at END WHERE id = $1`, id, now, byHand); err != nil {
+		UPDATE budgets SET deleted_at = $2, updated_at = $2, edited_at = $2 WHERE id = $1`, id, now); err != nil {
 		return err
 	}
 	after := *before

@@ -19,12 +19,14 @@ import (
 func (s *Store) recount(ctx context.Context, tx pgx.Tx, before, after *booked, from time.Time) error {
 	if before == nil && after.Currency == accounting.EUR {
 		// Rows from before there were budgets.
-		if _, err := tx.Exec(ctx, `-- name: usage_rate
-			UPDATE openrouter_usage SET usd_to_eur = $2 WHERE created_at >= $1 AND usd_to_eur IS NULL`, from, s.opts.USDToEURRate); err != nil {
-			return fmt.Errorf("set rates of rows: %w", err)
+		if err := s.setRates(ctx, tx, from); err != nil {
+			return err
 		}
 	}
-	was, is := bookOf(before), bookOf(after)
+	was, is := new(book), bookOf(after)
+	if before != nil {
+		was = bookOf(before)
+	}
 	d := newDeltas(is)
 	if err := tally(ctx, tx, after, from, func(r *row) { d.budgets.move(was.sharesOf(r, nil), is.sharesOf(r, nil)) }); err != nil {
 		return err
@@ -35,12 +37,22 @@ func (s *Store) recount(ctx context.Context, tx pgx.Tx, before, after *booked, f
 	return s.raise(ctx, tx, d.alerts)
 }
 
-// bookOf is a book of one budget, or none.
-func bookOf(b *booked) *book {
-	if b == nil {
-		return new(book)
+// setRates gives the rows since from that have no rate the default one.
+func (s *Store) setRates(ctx context.Context, tx pgx.Tx, from time.Time) error {
+	if _, err := tx.Exec(ctx, `-- name: usage_rate
+		UPDATE openrouter_usage SET usd_to_eur = $2 WHERE created_at >= $1 AND usd_to_eur IS NULL`, from, s.opts.USDToEURRate); err != nil {
+		return fmt.Errorf("set rates of rows: %w", err)
 	}
-	return &book{byID: map[string]*booked{b.ID: b}, rest: []*booked{b}}
+	return nil
+}
+
+// bookOf is a book of some budgets.
+func bookOf(budgets ...*booked) *book {
+	b := &book{byID: make(map[string]*booked, len(budgets)), rest: budgets}
+	for _, one := range budgets {
+		b.byID[one.ID] = one
+	}
+	return b
 }
 
 // tally calls visit with every row since from that may count towards the

@@ -37,17 +37,22 @@ func insertPlan(ctx context.Context, tx pgx.Tx, p *accounting.BudgetPlan, a *acc
 }
 
 func insertPlanItems(ctx context.Context, tx pgx.Tx, plan int64, items []planItem) error {
-	var batch pgx.Batch
-	for i := range items {
+	columns := []string{"plan_id", "campaign_id", "class", "decision", "why", "model_class", "model", "budget_id",
+		"before_eur", "before_mode", "target_eur", "limit_eur", "state"}
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"budget_plan_items"}, columns, pgx.CopyFromSlice(len(items), func(i int) ([]any, error) {
 		item := &items[i]
-		batch.Queue(`-- name: budget_plan_items_insert
-			INSERT INTO budget_plan_items (plan_id, campaign_id, class, decision, why, model_class, model, budget_id,
-				before_eur, before_mode, target_eur, limit_eur, state)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-			plan, item.CampaignID, item.Class, item.Decision, item.Why, item.ModelClass, item.Model, item.BudgetID,
-			item.Before, text(item.beforeMode), item.Target, item.Limit, string(item.State))
+		return []any{plan, item.CampaignID, item.Class, item.Decision, item.Why, item.ModelClass, item.Model, item.BudgetID,
+			decimalOf(item.Before), text(item.beforeMode), decimalOf(item.Target), decimalOf(item.Limit), string(item.State)}, nil
+	}))
+	return err
+}
+
+// decimalOf is what an amount is in PostgreSQL; nil: NULL.
+func decimalOf(a *accounting.Amount) *decimal.Decimal {
+	if a == nil {
+		return nil
 	}
-	return tx.SendBatch(ctx, &batch).Close()
+	return &a.Decimal
 }
 
 // planInForce locks the plan that is in force; nil: there is none.

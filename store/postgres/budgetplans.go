@@ -86,7 +86,8 @@ func (s *Store) ApplyBudgetPlan(ctx context.Context, plan accounting.BudgetPlan,
 
 // applyPlan returns the plan's id; known: it was applied before.
 func (s *Store) applyPlan(ctx context.Context, tx pgx.Tx, plan *accounting.BudgetPlan, a *accounting.PlanApplication, now time.Time) (id int64, known bool, err error) {
-	if _, err := s.readBookAlone(ctx, tx); err != nil {
+	book, err := s.readBookAlone(ctx, tx)
+	if err != nil {
 		return 0, false, err
 	}
 	if a.ID != "" {
@@ -116,7 +117,7 @@ func (s *Store) applyPlan(ctx context.Context, tx pgx.Tx, plan *accounting.Budge
 	if id, err = insertPlan(ctx, tx, plan, a, before, now); err != nil {
 		return 0, false, fmt.Errorf("insert plan: %w", err)
 	}
-	if err := s.movePlan(ctx, tx, id, plan, a, planned(budgets), now); err != nil {
+	if err := s.movePlan(ctx, tx, id, plan, a.Mode, planned(budgets), s.newPlannedMoves(book, a.Actor, now)); err != nil {
 		return 0, false, err
 	}
 	return id, false, s.tellOfPlan(ctx, tx, id, plan, a)
@@ -147,12 +148,12 @@ func samePlan(before *accounting.AppliedPlan, plan *accounting.BudgetPlan, mode 
 }
 
 // movePlan takes every budget's first step and writes down what became of it.
-func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *accounting.BudgetPlan, a *accounting.PlanApplication, before map[string]*accounting.PlanBudget, now time.Time) error {
-	var items []planItem
+func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *accounting.BudgetPlan, mode accounting.Mode, before map[string]*accounting.PlanBudget, moves *plannedMoves) error {
+	items := make([]planItem, 0, len(plan.Rows)+len(plan.Removed))
 	removed := map[string]bool{}
 	for i := range plan.Removed {
 		b := &plan.Removed[i]
-		if err := s.deleteBudget(ctx, tx, b.ID, a.Actor, fmt.Sprintf("budget plan %d has none for the campaign", id), false); err != nil {
+		if err := moves.remove(b.ID, fmt.Sprintf("budget plan %d has none for the campaign", id)); err != nil {
 			return fmt.Errorf("delete budget %s: %w", b.ID, err)
 		}
 		removed[b.CampaignID] = true
@@ -164,7 +165,7 @@ func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *account
 			item.Before, item.beforeMode = &b.Limit, b.Mode
 		}
 		if row.FirstStep != nil {
-			budget, err := s.movePlanned(ctx, tx, before[row.CampaignID], row, a, now)
+			budget, err := moves.toFirstStep(before[row.CampaignID], row, mode)
 			if err != nil {
 				return fmt.Errorf("set budget of campaign %s: %w", row.CampaignID, err)
 			}
@@ -178,6 +179,9 @@ func (s *Store) movePlan(ctx context.Context, tx pgx.Tx, id int64, plan *account
 			items = append(items, planItem{beforeMode: b.Mode, PlanItem: accounting.PlanItem{
 				CampaignID: b.CampaignID, BudgetID: &b.ID, Before: &b.Limit, State: accounting.PlanRemoved}})
 		}
+	}
+	if err := s.writeMoves(ctx, tx, moves); err != nil {
+		return err
 	}
 	if err := insertPlanItems(ctx, tx, id, items); err != nil {
 		return fmt.Errorf("insert items of plan: %w", err)
@@ -202,34 +206,10 @@ func itemOf(row *accounting.PlanRow) planItem {
 	return item
 }
 
-// movePlanned sets the first step of a campaign's planned budget, or makes one.
-func (s *Store) movePlanned(ctx context.Context, tx pgx.Tx, before *accounting.PlanBudget, row *accounting.PlanRow, a *accounting.PlanApplication, now time.Time) (id string, err error) {
+// toFirstStep sets the first step of a campaign's planned budget, or makes one.
+func (m *plannedMoves) toFirstStep(before *accounting.PlanBudget, row *accounting.PlanRow, mode accounting.Mode) (id string, err error) {
 	if before == nil {
-		made, err := s.makePlanned(ctx, tx, row.CampaignID, *row.FirstStep, a.Mode, a.Actor)
-		return made.ID, err
+		return m.make(row.CampaignID, *row.FirstStep, mode)
 	}
-	_, err = s.changeBudget(ctx, tx, before.ID, accounting.BudgetChange{Limit: &row.FirstStep.Decimal, Mode: &a.Mode}, a.Actor, now, false)
-	return before.ID, err
-}
-
-// plannedNonessential are the purposes that a planned budget protects nobody
-// for, as those of the budget monthly-ai.
-var plannedNonessential = []string{accounting.PurposeTesting, accounting.PurposeResearch}
-
-// plannedThresholds are the percentages at which a planned budget alerts: its
-// limit may move each day, which arms them again.
-var plannedThresholds = []int{100}
-
-// makePlanned makes the monthly budget of a campaign.
-func (s *Store) makePlanned(ctx context.Context, tx pgx.Tx, campaign string, limit accounting.Amount, mode accounting.Mode, actor string) (accounting.Budget, error) {
-	b := accounting.NormalizeBudget(accounting.Budget{
-		Name: accounting.PlanBudgetName(campaign), Scope: accounting.Scope{CampaignID: campaign}, Period: accounting.PeriodMonth,
-		Limit: limit, Currency: accounting.EUR, Mode: mode, NonessentialPurposes: plannedNonessential, Thresholds: plannedThresholds,
-		Origin: accounting.OriginPlan, Enabled: true,
-	})
-	b.ID = accounting.BudgetSlug(b.Name)
-	if err := b.Validate(nil); err != nil {
-		return b, err
-	}
-	return s.createBudget(ctx, tx, b, false, actor)
+	return before.ID, m.move(before.ID, row.FirstStep.Decimal, mode)
 }

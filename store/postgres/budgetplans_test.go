@@ -380,11 +380,12 @@ func TestAPlanThatIsRolledBackLeavesNoBudgetsBehindInMemory(t *testing.T) {
 	s, _ := planStore(t)
 	failed := errors.New("the network broke")
 	err := s.inTx(t.Context(), func(tx pgx.Tx) error {
-		if _, err := s.makePlanned(t.Context(), tx, "a", accounting.Amount{Decimal: dec("1")}, accounting.ModeSoft, "tester"); err != nil {
-			return err
-		}
-		if _, err := s.makePlanned(t.Context(), tx, "b", accounting.Amount{Decimal: dec("1")}, accounting.ModeSoft, "tester"); err != nil {
-			return err
+		for _, id := range []string{"a", "b"} {
+			b := budgetOf(accounting.ModeSoft, "1")
+			b.ID = id
+			if _, err := s.createBudget(t.Context(), tx, accounting.NormalizeBudget(b), true, "tester"); err != nil {
+				return err
+			}
 		}
 		return failed
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 
 	"bursar/accounting"
 )
@@ -34,7 +35,8 @@ func (s *Store) StepBudgetPlan(ctx context.Context, now time.Time) (*accounting.
 }
 
 func (s *Store) stepPlan(ctx context.Context, tx pgx.Tx, now time.Time) (*accounting.PlanSteps, error) {
-	if _, err := s.readBookAlone(ctx, tx); err != nil {
+	book, err := s.readBookAlone(ctx, tx)
+	if err != nil {
 		return nil, err
 	}
 	plan, err := planInForce(ctx, tx)
@@ -47,42 +49,54 @@ func (s *Store) stepPlan(ctx context.Context, tx pgx.Tx, now time.Time) (*accoun
 		return nil, err
 	}
 	own, steps := planned(budgets), &accounting.PlanSteps{Plan: plan.ID}
+	moves := s.newPlannedMoves(book, fmt.Sprintf("budget plan %d", plan.ID), now)
+	var campaigns, states []string
+	var limits []*decimal.Decimal
 	for i := range plan.Items {
 		item := &plan.Items[i]
 		if item.State != accounting.PlanMoving && item.State != accounting.PlanReached && item.State != accounting.PlanStopped {
 			continue
 		}
-		if err := s.stepItem(ctx, tx, plan, item, own[item.CampaignID], steps, now); err != nil {
+		if err := moves.step(plan, item, own[item.CampaignID], steps); err != nil {
 			return nil, fmt.Errorf("campaign %s: %w", item.CampaignID, err)
 		}
+		campaigns, limits, states = append(campaigns, item.CampaignID), append(limits, decimalOf(item.Limit)), append(states, string(item.State))
+	}
+	if err := s.writeMoves(ctx, tx, moves); err != nil {
+		return nil, err
+	}
+	if _, err = tx.Exec(ctx, `-- name: budget_plan_items_step
+		UPDATE budget_plan_items i SET limit_eur = d.max, state = d.state
+		FROM unnest($2::text[], $3::numeric[], $4::text[]) AS d (campaign_id, max, state)
+		WHERE i.plan_id = $1 AND i.campaign_id = d.campaign_id`, plan.ID, campaigns, limits, states); err != nil {
+		return nil, err
 	}
 	_, err = tx.Exec(ctx, `-- name: budget_plans_moved
 		UPDATE budget_plans SET moved_on = $2 WHERE id = $1`, plan.ID, today.Start())
 	return steps, err
 }
 
-// stepItem moves one budget; nil: a person has changed or deleted it.
-func (s *Store) stepItem(ctx context.Context, tx pgx.Tx, plan *accounting.AppliedPlan, item *accounting.PlanItem, b *accounting.PlanBudget, steps *accounting.PlanSteps, now time.Time) error {
-	limit, state := item.Limit, accounting.PlanStopped
+// step moves the budget of one item, and the item with it; b is nil where a
+// person has changed or deleted it.
+func (m *plannedMoves) step(plan *accounting.AppliedPlan, item *accounting.PlanItem, b *accounting.PlanBudget, steps *accounting.PlanSteps) error {
 	if b == nil {
+		item.State = accounting.PlanStopped
 		steps.Stopped++
-	} else {
-		next := accounting.StepLimit(b.Limit.Decimal, item.Target.Decimal, plan.StepPercent.Decimal)
-		limit, state = &accounting.Amount{Decimal: next}, accounting.PlanMoving
-		if !next.Equal(b.Limit.Decimal) {
-			if _, err := s.changeBudget(ctx, tx, b.ID, accounting.BudgetChange{Limit: &next}, fmt.Sprintf("budget plan %d", plan.ID), now, false); err != nil {
-				return err
-			}
-			steps.Moved++
+		return nil
+	}
+	next, was := accounting.StepLimit(b.Limit.Decimal, item.Target.Decimal, plan.StepPercent.Decimal), item.State
+	item.Limit, item.State = &accounting.Amount{Decimal: next}, accounting.PlanMoving
+	if !next.Equal(b.Limit.Decimal) {
+		if err := m.move(b.ID, next, ""); err != nil {
+			return err
 		}
-		if next.Equal(item.Target.Decimal) {
-			state = accounting.PlanReached
-			if item.State == accounting.PlanMoving {
-				steps.Arrived++
-			}
+		steps.Moved++
+	}
+	if next.Equal(item.Target.Decimal) {
+		item.State = accounting.PlanReached
+		if was == accounting.PlanMoving {
+			steps.Arrived++
 		}
 	}
-	_, err := tx.Exec(ctx, `-- name: budget_plan_items_step
-		UPDATE budget_plan_items SET limit_eur = $3, state = $4 WHERE plan_id = $1 AND campaign_id = $2`, plan.ID, item.CampaignID, limit, string(state))
-	return err
+	return nil
 }

@@ -32,7 +32,8 @@ func (s *Store) RollBackBudgetPlan(ctx context.Context, id int64, actor, reason 
 
 func (s *Store) rollBackPlan(ctx context.Context, tx pgx.Tx, id int64, actor, reason string, now time.Time) (accounting.PlanUndo, error) {
 	undo := accounting.PlanUndo{Restored: []accounting.PlanRestored{}}
-	if _, err := s.readBookAlone(ctx, tx); err != nil {
+	book, err := s.readBookAlone(ctx, tx)
+	if err != nil {
 		return undo, err
 	}
 	plan, err := planInForce(ctx, tx)
@@ -45,7 +46,7 @@ func (s *Store) rollBackPlan(ctx context.Context, tx pgx.Tx, id int64, actor, re
 	if plan == nil {
 		return undo, accounting.ErrNoBudgetPlan
 	}
-	if undo.Restored, err = s.restorePlan(ctx, tx, plan, actor, now); err != nil {
+	if undo.Restored, err = s.restorePlan(ctx, tx, plan, s.newPlannedMoves(book, actor, now)); err != nil {
 		return undo, err
 	}
 	if err := endPlan(ctx, tx, plan, accounting.PlanRolledBack, actor, now); err != nil {
@@ -81,8 +82,8 @@ func rolledBackBefore(ctx context.Context, tx pgx.Tx, id int64, inForce *account
 }
 
 // restorePlan puts the budgets back as they were before the plan.
-func (s *Store) restorePlan(ctx context.Context, tx pgx.Tx, plan *accounting.AppliedPlan, actor string, now time.Time) ([]accounting.PlanRestored, error) {
-	budgets, err := planBudgets(ctx, tx, now)
+func (s *Store) restorePlan(ctx context.Context, tx pgx.Tx, plan *accounting.AppliedPlan, moves *plannedMoves) ([]accounting.PlanRestored, error) {
+	budgets, err := planBudgets(ctx, tx, moves.now)
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +92,29 @@ func (s *Store) restorePlan(ctx context.Context, tx pgx.Tx, plan *accounting.App
 		return nil, err
 	}
 	own, list := planned(budgets), []accounting.PlanRestored{}
+	var campaigns, ids []string // of budgets that are made again
 	for i := range plan.Items {
 		item := &plan.Items[i]
-		done, err := s.restoreItem(ctx, tx, plan, item, own[item.CampaignID], modes[item.CampaignID], actor, now)
+		done, again, err := moves.restore(plan, item, own[item.CampaignID], modes[item.CampaignID])
 		if err != nil {
 			return nil, fmt.Errorf("restore budget of campaign %s: %w", item.CampaignID, err)
 		}
 		if done != nil {
 			list = append(list, *done)
+		}
+		if again {
+			campaigns, ids = append(campaigns, item.CampaignID), append(ids, *done.BudgetID)
+		}
+	}
+	if err := s.writeMoves(ctx, tx, moves); err != nil {
+		return nil, err
+	}
+	if plan.Replaces != nil && len(ids) > 0 {
+		if _, err := tx.Exec(ctx, `-- name: budget_plan_items_again
+			UPDATE budget_plan_items i SET budget_id = d.id
+			FROM unnest($2::text[], $3::text[]) AS d (campaign_id, id)
+			WHERE i.plan_id = $1 AND i.campaign_id = d.campaign_id`, *plan.Replaces, campaigns, ids); err != nil {
+			return nil, fmt.Errorf("give plan %d its budgets again: %w", *plan.Replaces, err)
 		}
 	}
 	return list, nil
@@ -117,35 +133,26 @@ func modesBefore(ctx context.Context, tx pgx.Tx, plan int64) (map[string]account
 	return modes, err
 }
 
-// restoreItem puts one budget back. b is the planned one as it is now; nil:
-// there is none, or a person has changed it. The answer is nil where there was
-// none before, and none since.
-func (s *Store) restoreItem(ctx context.Context, tx pgx.Tx, plan *accounting.AppliedPlan, item *accounting.PlanItem, b *accounting.PlanBudget, mode accounting.Mode, actor string, now time.Time) (*accounting.PlanRestored, error) {
-	done := &accounting.PlanRestored{CampaignID: item.CampaignID, BudgetID: item.BudgetID, Limit: item.Before, Action: accounting.UndoRestored}
+// restore puts the budget of one item back. b is the planned one as it is now;
+// nil: there is none, or a person has changed it. done is nil where there was
+// none before, and none since; again: it is made again.
+func (m *plannedMoves) restore(plan *accounting.AppliedPlan, item *accounting.PlanItem, b *accounting.PlanBudget, mode accounting.Mode) (done *accounting.PlanRestored, again bool, err error) {
+	done = &accounting.PlanRestored{CampaignID: item.CampaignID, BudgetID: item.BudgetID, Limit: item.Before, Action: accounting.UndoRestored}
 	deleted := item.State == accounting.PlanRemoved || item.State == accounting.PlanConflicted
 	switch {
 	case b != nil && item.Before != nil:
 		done.BudgetID = &b.ID
-		_, err := s.changeBudget(ctx, tx, b.ID, accounting.BudgetChange{Limit: &item.Before.Decimal, Mode: &mode}, actor, now, false)
-		return done, err
+		return done, false, m.move(b.ID, item.Before.Decimal, mode)
 	case b != nil && !deleted:
 		done.BudgetID, done.Action = nil, accounting.UndoRemoved
-		return done, s.deleteBudget(ctx, tx, b.ID, actor, fmt.Sprintf("budget plan %d was rolled back", plan.ID), false)
+		return done, false, m.remove(b.ID, fmt.Sprintf("budget plan %d was rolled back", plan.ID))
 	case item.Before != nil && deleted:
-		made, err := s.makePlanned(ctx, tx, item.CampaignID, *item.Before, mode, actor)
-		if err != nil {
-			return nil, err
-		}
-		done.BudgetID = &made.ID
-		if plan.Replaces == nil {
-			return done, nil
-		}
-		_, err = tx.Exec(ctx, `-- name: budget_plan_items_again
-			UPDATE budget_plan_items SET budget_id = $3 WHERE plan_id = $1 AND campaign_id = $2`, *plan.Replaces, item.CampaignID, made.ID)
-		return done, err
+		id, err := m.make(item.CampaignID, *item.Before, mode)
+		done.BudgetID = &id
+		return done, true, err
 	case deleted || item.BudgetID == nil:
-		return nil, nil
+		return nil, false, nil
 	}
 	done.Limit, done.Action = nil, accounting.UndoLeft
-	return done, nil
+	return done, false, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
@@ -102,12 +103,19 @@ func insertBudget(ctx context.Context, tx pgx.Tx, b *accounting.Budget) error {
 	_, err := tx.Exec(ctx, `-- name: budgets_insert
 		INSERT INTO budgets (`+budgetColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)`,
+		budgetValues(b)...)
+	return err
+}
+
+// budgetValues are those of budgetColumns.
+func budgetValues(b *accounting.Budget) []any {
+	return []any{
 		b.ID, b.Name, text(b.Scope.CampaignID), text(b.Scope.Purpose), text(b.Scope.Platform), text(b.Scope.Model), text(b.Scope.Key), text(b.Each),
 		string(b.Period), b.Timezone, b.StartsAt, b.EndsAt,
 		b.Limit.Decimal, string(b.Currency), string(b.Mode), list(b.Thresholds), b.Enabled,
 		string(b.OnExceed), text(b.DowngradeTo), list(b.EssentialPurposes), list(b.NonessentialPurposes), b.EssentialShare.Decimal, string(b.Bound),
-		b.CountsFrom, b.Origin, b.CreatedAt, b.UpdatedAt, b.DeletedAt)
-	return err
+		b.CountsFrom, b.Origin, b.CreatedAt, b.UpdatedAt, b.DeletedAt,
+	}
 }
 
 // list is v, empty instead of nil, which would be NULL.
@@ -123,6 +131,10 @@ const budgetColumns = `id, name, campaign_id, purpose, platform, model, key_fing
 		limit_amount, currency, mode, thresholds, enabled,
 		on_exceed, downgrade_to, essential_purposes, nonessential_purposes, essential_share, bound,
 		counts_from, origin, created_at, updated_at, deleted_at`
+
+func budgetColumnNames() []string {
+	return strings.FieldsFunc(budgetColumns, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+}
 
 func queryBudgets(ctx context.Context, db querier, rest string, args ...any) ([]accounting.Budget, error) {
 	rows, err := db.Query(ctx, `-- name: budgets_list
