@@ -25,14 +25,14 @@ type UsageTotals struct {
 
 	CacheShare  *Amount `json:"cache_share"`   // cached ÷ prompt tokens; null: no prompt tokens
 	ErrorShare  *Amount `json:"error_share"`   // failed ÷ calls; null: no calls
-	CostPerCall *Amount `json:"cost_per_call"` // USD a call that did not fail; null: none
+	CostPerCall *Amount `json:"cost_per_call"` // USD a call whose cost is known, failed ones left out; null: none
 }
 
 // Derive sets what follows from the sums.
 func (t *UsageTotals) Derive() {
 	t.CacheShare = AmountOf(Rate(t.CachedTokens, t.PromptTokens))
 	t.ErrorShare = AmountOf(Rate(t.FailedCalls, t.Calls))
-	t.CostPerCall = AmountOf(Per(t.CostUSD.Decimal, t.Calls-t.FailedCalls))
+	t.CostPerCall = AmountOf(Per(t.CostUSD.Decimal, t.Calls-t.FailedCalls-t.UnsettledCalls)) // what is not known is not free
 }
 
 // UsageGroup is the sum of the calls that have one thing in common.

@@ -24,18 +24,21 @@ func TestTheGroupsOfAUsageReportAddUpToItsTotal(t *testing.T) {
 	second.Model = "anthropic/claude"
 	failed := closed(noon, "", "")
 	failed.HTTPStatus, failed.Error = 429, "rate_limit_exceeded"
+	open := closed(noon, "gen-4", "")
+	open.Usage, open.Truncated = accounting.Usage{}, true
 	outside := closed(noon.AddDate(0, 0, 2), "gen-3", "9")
-	ship(t, s, first, second, failed, outside)
+	ship(t, s, first, second, failed, open, outside)
 
 	report, err := s.UsageReport(t.Context(), onDay(t, "2026-11-22"), onDay(t, "2026-11-23"))
 	require.NoError(t, err)
-	require.EqualValues(t, 3, report.Totals.Calls)
+	require.EqualValues(t, 4, report.Totals.Calls)
 	require.EqualValues(t, 1, report.Totals.FailedCalls)
+	require.EqualValues(t, 1, report.Totals.UnsettledCalls)
 	require.Equal(t, "0.13", report.Totals.CostUSD.String())
 	require.Equal(t, "0.1196", report.Totals.CostEUR.String())
 	require.Equal(t, "0.25", report.Totals.CacheShare.String())
-	require.Equal(t, "0.3333333333", report.Totals.ErrorShare.String())
-	require.Equal(t, "0.065", report.Totals.CostPerCall.String())
+	require.Equal(t, "0.25", report.Totals.ErrorShare.String())
+	require.Equal(t, "0.065", report.Totals.CostPerCall.String(), "an open call is not a free one")
 	require.Len(t, report.Days, 2)
 	require.Equal(t, "2026-11-23", report.Days[1].Name)
 	for name, groups := range map[string][]accounting.UsageGroup{
