@@ -140,7 +140,7 @@ func (t *Targets) ReportCampaign(c *CampaignSums, fixed decimal.Decimal, value *
 	row.ReplyRate = AmountOf(Rate(c.Replies, c.Emails))
 	row.SendRateInterval = IntervalOf(RateInterval(min(f.SentLeads, f.ProcessedLeads), f.ProcessedLeads))
 	row.ConversionInterval = IntervalOf(RateInterval(min(f.Meetings, f.EmailsSent), f.EmailsSent))
-	row.CostPerMeetingInterval = IntervalOf(CostPerEventInterval(f.Cost(), f.Meetings))
+	row.CostPerMeetingInterval = IntervalOf(CostPerEventInterval(f.Cost(), decimal.NewFromInt(f.Meetings)))
 	a := own.Assess(&f)
 	row.Parts = ScoreParts{SendRate: AmountOf(a.SendPart), Conversion: AmountOf(a.ConversionPart), CostPerMeeting: AmountOf(a.CostPart)}
 	row.Score, row.Band, row.Tier, row.Decision, row.Advice = AmountOf(a.Score), a.Band, a.Tier, a.Decision, a.Advice

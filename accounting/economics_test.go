@@ -98,18 +98,34 @@ func TestIntervalsAndComparisonsAgreeWithKnownValues(t *testing.T) {
 	assert.InDelta(t, 1, three.High, 0)
 	assert.InDelta(t, 0, accounting.RateInterval(0, 17).Value.Low, 0, "none of many is no hair above zero")
 	// Gamma(10.5): quantiles 5.1416 and 17.7394 (R: qgamma).
-	interval := accounting.CostPerEventInterval(dec("100"), 10).Value
+	interval := accounting.CostPerEventInterval(dec("100"), dec("10")).Value
 	assert.InDelta(t, 100/17.7394, interval.Low, 2e-3)
 	assert.InDelta(t, 100/5.1416, interval.High, 6e-3)
-	assert.True(t, math.IsInf(accounting.CostPerEventInterval(dec("100"), 0).Value.High, 1))
+	assert.True(t, math.IsInf(accounting.CostPerEventInterval(dec("100"), dec("0")).Value.High, 1))
 	assert.False(t, accounting.RateInterval(0, 0).Known)
 
-	assert.InDelta(t, 0.5, accounting.ProbabilityCheaper(dec("100"), 7, dec("100"), 7).Value, 1e-9, "equals")
-	better := accounting.ProbabilityCheaper(dec("50"), 20, dec("100"), 20).Value
-	worse := accounting.ProbabilityCheaper(dec("100"), 20, dec("50"), 20).Value
+	assert.InDelta(t, 0.5, accounting.ProbabilityCheaper(dec("100"), dec("7"), dec("100"), dec("7")).Value, 1e-9, "equals")
+	better := accounting.ProbabilityCheaper(dec("50"), dec("20"), dec("100"), dec("20")).Value
+	worse := accounting.ProbabilityCheaper(dec("100"), dec("20"), dec("50"), dec("20")).Value
 	assert.Greater(t, better, 0.95)
 	assert.InDelta(t, 1, better+worse, 1e-9)
-	assert.False(t, accounting.ProbabilityCheaper(dec("0"), 1, dec("1"), 1).Known)
+	assert.False(t, accounting.ProbabilityCheaper(dec("0"), dec("1"), dec("1"), dec("1")).Known)
+}
+
+func TestWhoHasBroughtNothingIsNeverCalledCheaper(t *testing.T) {
+	cheaper := accounting.ProbabilityCheaper
+	assert.False(t, cheaper(dec("77.6"), dec("54"), dec("0.00006"), dec("0")).Known, "a call that has cost next to nothing")
+	assert.False(t, cheaper(dec("0.00006"), dec("0.9"), dec("77.6"), dec("54")).Known, "less than a meeting")
+	assert.False(t, cheaper(dec("1"), dec("0"), dec("2"), dec("0")).Known)
+	assert.Greater(t, cheaper(dec("77.6"), dec("54"), dec("77.6"), dec("0")).Value, 0.99, "much was spent in vain, and that says something")
+}
+
+func TestSharesOfMeetingsCountAsWhatTheyAre(t *testing.T) {
+	// By simulation: Gamma(54.28) ÷ 29.54 is above Gamma(2.80) ÷ 1.34 in 49.4 % of draws.
+	assert.InDelta(t, 0.494, accounting.ProbabilityCheaper(dec("29.5352902251"), dec("53.777869949"), dec("1.341392876725"), dec("2.3037821272")).Value, 2e-3)
+	part := accounting.CostPerEventInterval(dec("10"), dec("0.9")).Value
+	assert.Greater(t, part.Low, accounting.CostPerEventInterval(dec("10"), dec("1")).Value.Low)
+	assert.False(t, math.IsInf(part.High, 1))
 }
 
 func TestTheProbabilityOfBeingCheaperAgreesWithIntegration(t *testing.T) {
@@ -124,7 +140,7 @@ func TestTheProbabilityOfBeingCheaperAgreesWithIntegration(t *testing.T) {
 		below += pdf(8.5, 12, x) * step
 		sum += pdf(3.5, 6, x) * below * step
 	}
-	assert.InDelta(t, sum, accounting.ProbabilityCheaper(dec("6"), 3, dec("12"), 8).Value, 1e-3)
+	assert.InDelta(t, sum, accounting.ProbabilityCheaper(dec("6"), dec("3"), dec("12"), dec("8")).Value, 1e-3)
 }
 
 func TestWeightsBoundsAndTiersAreSettings(t *testing.T) {

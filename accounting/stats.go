@@ -33,15 +33,16 @@ func RateInterval(n, of int64) Optional[Interval] {
 
 // CostPerEventInterval is the 95 % interval of cost ÷ events where the events
 // come by themselves (a Poisson process over what is spent), from Jeffreys'
-// prior: the rate of events by cost is Gamma(events + ½, cost). Without any
-// event the upper bound is infinite: they may never come.
-func CostPerEventInterval(cost decimal.Decimal, events int64) Optional[Interval] {
+// prior: the rate of events by cost is Gamma(events + ½, cost). Events that are
+// shared need not be whole. Without any event the upper bound is infinite: they
+// may never come.
+func CostPerEventInterval(cost, events decimal.Decimal) Optional[Interval] {
 	if !cost.IsPositive() {
 		return Optional[Interval]{}
 	}
-	spent, shape := statistic(cost), float64(events)+0.5
+	spent, shape := statistic(cost), statistic(events)+0.5
 	interval := Interval{spent / gammaQuantile(shape, 0.975), math.Inf(1)}
-	if events > 0 {
+	if events.IsPositive() {
 		interval.High = spent / gammaQuantile(shape, 0.025)
 	}
 	return Some(interval)
@@ -50,13 +51,20 @@ func CostPerEventInterval(cost decimal.Decimal, events int64) Optional[Interval]
 // ProbabilityCheaper is the probability that A pays less for an event than B,
 // by the same model: the rates are Gamma(eventsA + ½, costA) and Gamma(eventsB +
 // ½, costB), and the share of one in the sum of two such is a Beta variable.
-// Unknown where either has cost nothing.
-func ProbabilityCheaper(costA decimal.Decimal, eventsA int64, costB decimal.Decimal, eventsB int64) Optional[float64] {
+// Unknown where either has cost nothing, and where the one that looks cheaper
+// has had less than one event: then that half of the prior's says so, because
+// little was spent, and not what has happened.
+func ProbabilityCheaper(costA, eventsA, costB, eventsB decimal.Decimal) Optional[float64] {
 	if !costA.IsPositive() || !costB.IsPositive() {
 		return Optional[float64]{}
 	}
-	a, b := float64(eventsA)+0.5, float64(eventsB)+0.5
-	return Some(1 - betaCDF(a, b, statistic(costA)/statistic(costA.Add(costB))))
+	a, b := statistic(eventsA)+0.5, statistic(eventsB)+0.5
+	p := 1 - betaCDF(a, b, statistic(costA)/statistic(costA.Add(costB)))
+	one := decimal.NewFromInt(1)
+	if p >= 0.5 && eventsA.LessThan(one) || p <= 0.5 && eventsB.LessThan(one) {
+		return Optional[float64]{}
+	}
+	return Some(p)
 }
 
 // statistic is an amount as statistics are computed with it: what comes of it is

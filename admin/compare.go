@@ -31,7 +31,7 @@ type comparison struct {
 	To          accounting.Month `json:"to" example:"2026-11"`
 	A           comparedSide     `json:"a"`
 	B           comparedSide     `json:"b"`
-	Probability *float64         `json:"probability_a_cheaper" doc:"That a pays less for a meeting than b, 0 to 1; null: one of them has cost nothing."`
+	Probability *float64         `json:"probability_a_cheaper" doc:"That a pays less for a meeting than b, 0 to 1; null: one of them has cost nothing, or has brought no meeting and has cost too little for that to say something."`
 	Verdict     string           `json:"verdict" doc:"In words." example:"There is not enough to tell them apart."`
 }
 
@@ -57,13 +57,15 @@ func (e *economics) compare(ctx context.Context, in *compareInput) (*answer[comp
 	if c.B, err = side(reading, in.B, w); err != nil {
 		return nil, err
 	}
-	// A share of a meeting counts as the whole ones in it: less is claimed
-	// than could be.
-	p := accounting.ProbabilityCheaper(c.A.Cost.Decimal, c.A.Meetings.IntPart(), c.B.Cost.Decimal, c.B.Meetings.IntPart())
-	c.Verdict = "One of them has cost nothing: there is nothing to compare."
-	if p.Known {
-		c.Probability = &p.Value
+	p := accounting.ProbabilityCheaper(c.A.Cost.Decimal, c.A.Meetings.Decimal, c.B.Cost.Decimal, c.B.Meetings.Decimal)
+	c.Probability = p.Pointer()
+	switch {
+	case p.Known:
 		c.Verdict = verdict(in.A, in.B, p.Value)
+	case !c.A.Cost.IsPositive() || !c.B.Cost.IsPositive():
+		c.Verdict = "One of them has cost nothing: there is nothing to compare."
+	default:
+		c.Verdict = "There is not enough to tell them apart: one of them has brought no meeting, and has not cost so much that this says something."
 	}
 	return answered(c), nil
 }
@@ -101,7 +103,7 @@ func (e *economics) modelSide(ctx context.Context, name string, w monthWindow) (
 		if m := &models[i]; m.Name == name {
 			return comparedSide{
 				Name: name, Cost: m.CostEUR, Meetings: m.Meetings, CostPerMeeting: m.CostPerMeeting,
-				Interval: accounting.IntervalOf(accounting.CostPerEventInterval(m.CostEUR.Decimal, m.Meetings.IntPart())),
+				Interval: accounting.IntervalOf(accounting.CostPerEventInterval(m.CostEUR.Decimal, m.Meetings.Decimal)),
 			}, nil
 		}
 	}

@@ -383,9 +383,12 @@ func TestTwoModelsAreComparedByWhatAMeetingCosts(t *testing.T) {
 		return accounting.ModelSums{UsageGroup: accounting.UsageGroup{Name: name, UsageTotals: accounting.UsageTotals{CostEUR: accounting.Amount{Decimal: decimal.RequireFromString(cost)}}},
 			Meetings: accounting.Amount{Decimal: decimal.RequireFromString(meetings)}}
 	}
-	h := newEconomicsHandler(t, &fakeEconomics{models: []accounting.ModelSums{side("cheap", "10", "40"), side("dear", "100", "40.5")}}, nil)
+	h := newEconomicsHandler(t, &fakeEconomics{models: []accounting.ModelSums{side("cheap", "10", "40"), side("dear", "100", "40.5"), side("new", "0.001", "0")}}, nil)
 	data := ask(t, h, "GET", "/api/compare?kind=model&a=cheap&b=dear", "", 200)
 	require.Equal(t, "cheap is cheaper per meeting.", data["verdict"])
+	data = ask(t, h, "GET", "/api/compare?kind=model&a=cheap&b=new", "", 200)
+	require.Contains(t, data["verdict"], "not enough to tell them apart")
+	require.Nil(t, data["probability_a_cheaper"])
 	ask(t, h, "GET", "/api/compare?kind=model&a=cheap&b=unknown", "", 404)
 	ask(t, h, "GET", "/api/compare?kind=model&a=cheap&b=cheap", "", 422)
 	ask(t, h, "GET", "/api/compare?a=cheap", "", 422)
