@@ -133,8 +133,10 @@ type PlatformSums struct {
 	Meetings       int64
 	Replies        int64
 	Bounces        int64
-	ValueEUR       Amount
-	MeetingsValued int64
+	Unsubscribes   int64
+	Deals          int64
+	ValueEUR       Amount // of meetings and deals that told theirs, or whose campaign did
+	MeetingsValued int64  // meetings whose value is in it
 }
 
 // ModelSums are what one model was used for. A meeting is shared over the models

@@ -294,6 +294,7 @@ func (e *economics) listPlatforms(ctx context.Context, in *MonthsInput) (*answer
 		list.Rows = append(list.Rows, e.Targets.ReportCampaign(&accounting.CampaignSums{
 			ID: p.Platform, AICostUSD: p.AICostUSD, AICostEUR: p.AICostEUR, Calls: p.Calls, ProcessedLeads: p.ProcessedLeads, SentLeads: p.SentLeads,
 			UnsentCostEUR: p.UnsentCostEUR, Emails: p.Emails, Meetings: p.Meetings, Replies: p.Replies, Bounces: p.Bounces,
+			Unsubscribes: p.Unsubscribes, Deals: p.Deals,
 			ValueEUR: p.ValueEUR, MeetingsValued: p.MeetingsValued,
 		}, shares[p.Platform], e.meetingValue()))
 	}

@@ -100,7 +100,7 @@ func (f *fakeEconomics) Platforms(context.Context, accounting.Day, accounting.Da
 	if f.platforms != nil {
 		return f.platforms, nil
 	}
-	return []accounting.PlatformSums{{Platform: "instantly", Emails: 10}}, nil
+	return []accounting.PlatformSums{{Platform: "instantly", Emails: 10, Unsubscribes: 2, Deals: 3}}, nil
 }
 
 func (f *fakeEconomics) Models(context.Context, accounting.Day, accounting.Day) ([]accounting.ModelSums, error) {
@@ -375,7 +375,9 @@ func TestCampaignsAddUpAndAreJudged(t *testing.T) {
 	require.Equal(t, "Fourth", *f.put.Name)
 	require.Equal(t, accounting.EUR, f.put.Currency)
 	ask(t, h, "PUT", "/api/campaigns/q4", `{"meeting_value":-1}`, 422)
-	require.Len(t, ask(t, h, "GET", "/api/platforms", "", 200)["rows"], 1)
+	platforms := ask(t, h, "GET", "/api/platforms", "", 200)["rows"].([]any)
+	require.Len(t, platforms, 1)
+	require.Equal(t, []any{json.Number("2"), json.Number("3")}, []any{platforms[0].(map[string]any)["unsubscribes"], platforms[0].(map[string]any)["deals"]})
 }
 
 func TestTwoModelsAreComparedByWhatAMeetingCosts(t *testing.T) {

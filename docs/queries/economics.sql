@@ -71,8 +71,8 @@ WITH calls AS (
     FROM (SELECT lead_id, campaign, model, count(*) AS n, sum(cost_usd) AS cost FROM calls WHERE lead_id IS NOT NULL GROUP BY 1, 2, 3) m
     CROSS JOIN LATERAL (VALUES ('calls', n::numeric), ('cost_usd', cost)) AS f
     UNION ALL
-    SELECT 'model_lead_daily', format('%s model=%s', (first_at AT TIME ZONE 'UTC')::date, model), 'leads', count(*)
-    FROM lead_models GROUP BY (first_at AT TIME ZONE 'UTC')::date, model
+    SELECT 'model_lead_daily', format('%s model=%s', day, model), 'leads', count(*)
+    FROM (SELECT min(day) AS day, model FROM calls WHERE lead_id IS NOT NULL GROUP BY lead_id, campaign, model) m GROUP BY day, model
     UNION ALL
     SELECT 'email_costs', format('%s purpose=%s', email_id, coalesce(purpose, '')), f.*
     FROM (SELECT email_id, purpose, count(*) AS n, sum(cost_usd) AS cost, sum(total_tokens) AS tokens FROM calls WHERE email_id IS NOT NULL GROUP BY 1, 2) e

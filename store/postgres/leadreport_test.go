@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"bursar/accounting"
@@ -137,4 +138,85 @@ func TestPlatformsAndModelsAreCompared(t *testing.T) {
 	require.Equal(t, "instantly", platforms[0].Platform)
 	require.Equal(t, "4", platforms[0].AICostUSD.String())
 	require.EqualValues(t, 1, platforms[0].ProcessedLeads)
+}
+
+func TestEachMeetingOfALeadIsSharedInTheMonthInWhichItWasBooked(t *testing.T) {
+	s := newStore(t)
+	ship(t, s, forLead(noon, "ada", "gen-1", "1"))
+	again := happened(accounting.MeetingBooked, "ada", noon)
+	again.OccurredAt = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	last := again
+	last.OccurredAt = again.OccurredAt.Add(-time.Millisecond)
+	record(t, s, happened(accounting.MeetingBooked, "ada", noon), last, again, again)
+	ship(t, s, closed(again.OccurredAt, "gen-2", "1")) // so that the model has a line in December
+
+	for month, want := range map[string]string{"2026-11": "2", "2026-12": "2"} {
+		models, err := s.Models(t.Context(), onDay(t, month+"-01"), onDay(t, month+"-30"))
+		require.NoError(t, err)
+		require.Len(t, models, 1)
+		require.Equal(t, want, models[0].Meetings.String(), month)
+	}
+}
+
+func TestALeadCountsForAModelOnTheDayOfItsFirstCallWhicheverCallComesFirst(t *testing.T) {
+	s := newStore(t)
+	alias := func(at time.Time, generation string) accounting.Event {
+		e := forLead(at, "ada", generation, "1")
+		e.RequestedModel, e.Model, e.Usage, e.Truncated = "an-alias", "", accounting.Usage{}, true // named when it is settled
+		return e
+	}
+	ship(t, s, forLead(noon, "ada", "gen-1", "1"))
+	ship(t, s, forLead(noon.AddDate(0, 0, -2), "ada", "gen-2", "1")) // from a journal that was away
+	early, late := alias(noon.AddDate(0, 0, -1), "gen-3"), alias(noon, "gen-4")
+	ship(t, s, early, late)
+	requireExactRollups(t, s)
+	requireLeadDays := func(want map[string]string) {
+		t.Helper()
+		rows, err := s.pool.Query(t.Context(), `SELECT model, string_agg(day::text, ' ' ORDER BY day) FROM model_lead_daily WHERE leads > 0 GROUP BY 1`)
+		require.NoError(t, err)
+		got := map[string]string{}
+		var model, days string
+		_, err = pgx.ForEachRow(rows, []any{&model, &days}, func() error { got[model] = days; return nil })
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	served, asked := forLead(noon, "", "", "1").Model, early.RequestedModel
+	require.NotEqual(t, served, asked)
+	requireLeadDays(map[string]string{served: "2026-11-20", asked: "2026-11-21"})
+
+	name := func(e accounting.Event) {
+		t.Helper()
+		g := accounting.Generation{ID: e.GenerationID, Model: "another", Usage: accounting.Usage{Cost: accounting.Some(dec("1"))}}
+		_, err := s.Settle(t.Context(), accounting.Unsettled{ID: e.ID}, g, noon)
+		require.NoError(t, err)
+		requireExactRollups(t, s)
+	}
+	name(early)
+	requireLeadDays(map[string]string{served: "2026-11-20", asked: "2026-11-22", "another": "2026-11-21"})
+	name(late)
+	requireLeadDays(map[string]string{served: "2026-11-20", "another": "2026-11-21"})
+}
+
+func TestAPlatformsMeetingsAreWorthWhatTheirCampaignsSay(t *testing.T) {
+	s := newStore(t)
+	_, err := s.PutCampaign(t.Context(), accounting.CampaignSettings{ID: "q4", MeetingValue: &accounting.Amount{Decimal: dec("100")}, Currency: accounting.USD}, "test")
+	require.NoError(t, err)
+	on := func(kind accounting.ActivityType, campaign, value string) accounting.CampaignActivity {
+		a := happened(kind, "ada", noon)
+		a.CampaignID, a.Platform = campaign, "instantly"
+		if value != "" {
+			a.Value, a.Currency = accounting.Some(dec(value)), accounting.EUR
+		}
+		return a
+	}
+	record(t, s, on(accounting.MeetingBooked, "q4", ""), on(accounting.MeetingBooked, "q4", "7"), on(accounting.MeetingBooked, "other", ""),
+		on(accounting.DealWon, "q4", "1000"), on(accounting.Unsubscribed, "q4", ""))
+
+	platforms, err := s.Platforms(t.Context(), onDay(t, "2026-11-01"), onDay(t, "2026-11-30"), onDay(t, "2026-11-08"))
+	require.NoError(t, err)
+	require.Len(t, platforms, 1)
+	p := platforms[0]
+	require.Equal(t, []int64{3, 1, 1}, []int64{p.Meetings, p.Deals, p.Unsubscribes})
+	require.Equal(t, "1099", p.ValueEUR.String(), "100 USD at 0.92, 7 and 1000 EUR")
+	require.EqualValues(t, 2, p.MeetingsValued, "the third is worth the default")
 }

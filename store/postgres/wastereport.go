@@ -53,7 +53,8 @@ func (s *Store) Waste(ctx context.Context, from, to, wasteBefore accounting.Day,
 
 // Platforms sums what was spent and done on each sending platform, as
 // [Store.Campaigns] does for campaigns; the empty one is that of calls and
-// activities that named none.
+// activities that named none. A meeting that did not tell its value has that of
+// its campaign, as [accounting.MeetingValue.Of] has it.
 func (s *Store) Platforms(ctx context.Context, from, to, wasteBefore accounting.Day) ([]accounting.PlatformSums, error) {
 	rows, err := s.pool.Query(ctx, `-- name: platforms_report
 		WITH `+ratesSQL+`, costs AS (
@@ -64,14 +65,18 @@ func (s *Store) Platforms(ctx context.Context, from, to, wasteBefore accounting.
 			SELECT l.platform, sum(l.leads) AS processed, sum(l.sent_leads) AS sent, sum(l.unsent_usd * r.rate) FILTER (WHERE l.day < $4::date) AS unsent_eur
 			FROM lead_daily l JOIN rates r USING (day) WHERE l.day BETWEEN $1 AND $2 GROUP BY l.platform
 		), done AS (
-			SELECT platform, sum(count) FILTER (WHERE type = 'email_sent') AS emails, sum(count) FILTER (WHERE type = 'meeting_booked') AS meetings,
+			SELECT a.platform, sum(count) FILTER (WHERE type = 'email_sent') AS emails, sum(count) FILTER (WHERE type = 'meeting_booked') AS meetings,
 				sum(count) FILTER (WHERE type = 'reply_received') AS replies, sum(count) FILTER (WHERE type = 'bounced') AS bounces,
-				sum(value_eur) AS value, sum(valued) FILTER (WHERE type = 'meeting_booked') AS valued
-			FROM activity_daily WHERE day BETWEEN $1 AND $2 GROUP BY platform
+				sum(count) FILTER (WHERE type = 'unsubscribed') AS unsubscribes, sum(count) FILTER (WHERE type = 'deal_won') AS deals,
+				sum(a.value_eur + CASE WHEN type = 'meeting_booked' AND k.meeting_value IS NOT NULL
+					THEN (count - valued) * k.meeting_value * CASE WHEN k.currency = 'USD' THEN r.rate ELSE 1 END ELSE 0 END) AS value,
+				sum(CASE WHEN k.meeting_value IS NULL THEN valued ELSE count END) FILTER (WHERE type = 'meeting_booked') AS valued
+			FROM activity_daily a JOIN rates r USING (day) LEFT JOIN campaigns k ON k.id = a.campaign_id
+			WHERE a.day BETWEEN $1 AND $2 GROUP BY a.platform
 		)
 		SELECT platform, coalesce(usd, 0), coalesce(eur, 0), coalesce(calls, 0)::bigint, coalesce(processed, 0)::bigint, coalesce(sent, 0)::bigint,
 			coalesce(unsent_eur, 0), coalesce(emails, 0)::bigint, coalesce(meetings, 0)::bigint, coalesce(replies, 0)::bigint,
-			coalesce(bounces, 0)::bigint, coalesce(value, 0), coalesce(valued, 0)::bigint
+			coalesce(bounces, 0)::bigint, coalesce(unsubscribes, 0)::bigint, coalesce(deals, 0)::bigint, coalesce(value, 0), coalesce(valued, 0)::bigint
 		FROM costs FULL JOIN leads USING (platform) FULL JOIN done USING (platform)
 		ORDER BY coalesce(eur, 0) DESC, platform LIMIT $5`,
 		from.Start(), to.Start(), s.opts.USDToEURRate, wasteBefore.Start(), accounting.MaxUsageRows)
@@ -84,7 +89,8 @@ func (s *Store) Platforms(ctx context.Context, from, to, wasteBefore accounting.
 	return nil, fmt.Errorf("report platforms of %s to %s: %w", from, to, err)
 }
 
-// Models sums what each model was used for, the dearest first.
+// Models sums what each model was used for, the dearest first. A meeting is
+// shared by what the models have cost its lead in all, whenever that was.
 func (s *Store) Models(ctx context.Context, from, to accounting.Day) ([]accounting.ModelSums, error) {
 	rows, err := s.pool.Query(ctx, `-- name: models_report
 		WITH `+ratesSQL+`, finishes AS (
@@ -95,10 +101,15 @@ func (s *Store) Models(ctx context.Context, from, to accounting.Day) ([]accounti
 			SELECT model, sum(leads) AS leads FROM model_lead_daily WHERE day BETWEEN $1 AND $2 GROUP BY model
 		), met AS MATERIALIZED (
 			-- A lead whose calls were free shares its meetings by their number.
-			SELECT m.model, sum(l.meetings * CASE WHEN l.cost_usd > 0 THEN m.cost_usd / l.cost_usd ELSE m.calls::numeric / l.calls END) AS meetings
-			FROM lead_processing_costs l
-			CROSS JOIN LATERAL (SELECT * FROM lead_models m WHERE (m.lead_id, m.campaign_id) = (l.lead_id, l.campaign_id) OFFSET 0) m -- OFFSET: by its key; a join would read all leads
-			WHERE l.meetings > 0 AND l.calls > 0 AND l.converted_at >= $1 AND l.converted_at < $2::date + 1
+			SELECT m.model, sum(b.meetings * CASE WHEN l.cost_usd > 0 THEN m.cost_usd / l.cost_usd ELSE m.calls::numeric / l.calls END) AS meetings
+			FROM (
+				SELECT lead_id, coalesce(campaign_id, '') AS campaign_id, count(*) AS meetings FROM activities
+				WHERE type = 'meeting_booked' AND reversed_at IS NULL AND lead_id IS NOT NULL
+					AND occurred_at >= $1::date::timestamp AT TIME ZONE 'UTC' AND occurred_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
+				GROUP BY 1, 2
+			) b -- OFFSET: by their keys; joins would read all leads
+			CROSS JOIN LATERAL (SELECT * FROM lead_processing_costs l WHERE (l.lead_id, l.campaign_id) = (b.lead_id, b.campaign_id) AND l.calls > 0 OFFSET 0) l
+			CROSS JOIN LATERAL (SELECT * FROM lead_models m WHERE (m.lead_id, m.campaign_id) = (l.lead_id, l.campaign_id) OFFSET 0) m
 			GROUP BY m.model
 		)
 		SELECT u.value, `+totalsSQL+`,
