@@ -89,6 +89,7 @@ func (e *ExperimentConflictError) Error() string {
 const (
 	ActionExperimentCreate   = "experiment.create"
 	ActionExperimentChange   = "experiment.change"
+	ActionExperimentDelete   = "experiment.delete"
 	ActionExperimentStart    = "experiment.start"
 	ActionExperimentStop     = "experiment.stop"
 	ActionExperimentRollback = "experiment.rollback"

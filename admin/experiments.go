@@ -24,6 +24,8 @@ type Experiments interface {
 	CreateExperiment(ctx context.Context, e accounting.Experiment, actor string) (accounting.Experiment, error)
 	// ReplaceExperiment puts a draft in place of another one.
 	ReplaceExperiment(ctx context.Context, e accounting.Experiment, actor string) (accounting.Experiment, error)
+	// DeleteExperiment takes a draft away.
+	DeleteExperiment(ctx context.Context, id, actor, reason string) error
 	StartExperiment(ctx context.Context, id, actor, reason string) (accounting.Experiment, error)
 	// EndExperiment stops it or rolls it back; doing so twice changes nothing.
 	EndExperiment(ctx context.Context, id string, to accounting.ExperimentState, actor, reason string) (accounting.Experiment, error)
@@ -76,6 +78,12 @@ var replaceExperimentOperation = huma.Operation{
 	Tags:        []string{"experiments"}, Security: needsToken, MaxBodyBytes: maxExperimentBytes, Errors: experimentWriteErrors,
 }
 
+var deleteExperimentOperation = huma.Operation{
+	OperationID: "delete-experiment", Method: http.MethodDelete, Path: experimentsPath + "/{id}",
+	Summary: "Delete a draft", Description: "Takes a draft away; its id is free again. 409 once it has been started: what was found stays. Audited.",
+	Tags: []string{"experiments"}, Security: needsToken, Errors: append([]int{http.StatusForbidden, http.StatusConflict}, experimentReadErrors...), RejectUnknownQueryParameters: true,
+}
+
 // endings are the operations that move an experiment from state to state.
 func ending(verb, summary, description string) huma.Operation {
 	return huma.Operation{
@@ -103,6 +111,7 @@ func (e *economics) experimentRoutes(api huma.API) {
 	huma.Register(api, findExperimentOperation, operation(e.findExperiment))
 	huma.Register(api, createExperimentOperation, operation(e.createExperiment))
 	huma.Register(api, replaceExperimentOperation, operation(e.replaceExperiment))
+	huma.Register(api, deleteExperimentOperation, operation(e.deleteExperiment))
 	huma.Register(api, startExperimentOperation, operation(e.startExperiment))
 	huma.Register(api, stopExperimentOperation, operation(e.endExperiment(accounting.ExperimentStopped)))
 	huma.Register(api, rollbackExperimentOperation, operation(e.endExperiment(accounting.ExperimentRolledBack)))
@@ -154,7 +163,7 @@ func (e *economics) findExperiment(ctx context.Context, in *experimentInput) (*a
 	return answered(found.Report(sums)), nil
 }
 
-// endInput is the request of start, stop and rollback.
+// endInput is the request of DELETE, start, stop and rollback.
 type endInput struct {
 	ID     string `path:"id" maxLength:"80" doc:"The experiment." example:"cheaper-model"`
 	Reason string `query:"reason" maxLength:"500" doc:"Why, for the audit log." example:"the sales team asked for it"`
@@ -175,6 +184,24 @@ func (e *economics) startExperiment(ctx context.Context, in *endInput) (*answer[
 		return nil, experimentProblem(in.ID, err)
 	}
 	return answered(started), nil
+}
+
+// deletedExperiment is the data of DELETE /api/experiments/{id}.
+type deletedExperiment struct {
+	ID string `json:"id" doc:"The draft that was deleted." example:"cheaper-model"`
+}
+
+// deleteExperiment answers DELETE /api/experiments/{id}.
+func (e *economics) deleteExperiment(ctx context.Context, in *endInput) (*answer[deletedExperiment], error) {
+	if err := problemIf(checkReason(in.Reason, false)); err != nil {
+		return nil, err
+	}
+	writing, cancel := limited(ctx)
+	defer cancel()
+	if err := e.Experiments.DeleteExperiment(writing, in.ID, actorOf(ctx), in.Reason); err != nil {
+		return nil, experimentProblem(in.ID, err)
+	}
+	return answered(deletedExperiment{ID: in.ID}), nil
 }
 
 // endExperiment answers POST /api/experiments/{id}/stop and /rollback.
@@ -202,7 +229,7 @@ func experimentProblem(id string, err error) error {
 	case errors.Is(err, accounting.ErrExperimentExists):
 		return newProblem(http.StatusConflict, "There is an experiment %s. Choose another id, or change that one (PUT %s/%[1]s) if it is a draft.", shown(id), experimentsPath)
 	case errors.Is(err, accounting.ErrTooManyExperiments):
-		return newProblem(http.StatusConflict, "There are %d experiments that are drafts or run, which is the most there can be: start and stop one, or change a draft (PUT %s/{id}).", accounting.MaxOpenExperiments, experimentsPath)
+		return newProblem(http.StatusConflict, "There are %d experiments that are drafts or run, which is the most there can be: stop one, or delete a draft (DELETE %s/{id}).", accounting.MaxOpenExperiments, experimentsPath)
 	case errors.As(err, &conflict) && conflict.Other != "":
 		return newProblem(http.StatusConflict, "Experiment %s is enforced and runs for some of the same calls, which cannot be in two. Stop it first (POST %s/%[1]s/stop), "+
 			"or give this one another campaign or purpose.", conflict.Other, experimentsPath)
@@ -216,7 +243,7 @@ func experimentProblem(id string, err error) error {
 func wayOut(s accounting.ExperimentState) string {
 	switch s {
 	case accounting.ExperimentDraft:
-		return "It can be changed (PUT) and started."
+		return "It can be changed (PUT), started and deleted."
 	case accounting.ExperimentRunning:
 		return "It can be stopped or rolled back; to change it, stop it and make another one with an id of its own."
 	}

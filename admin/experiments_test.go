@@ -98,6 +98,17 @@ func (f *fakeExperiments) EndExperiment(_ context.Context, id string, to account
 	})
 }
 
+func (f *fakeExperiments) DeleteExperiment(_ context.Context, id, actor, reason string) error {
+	_, err := f.change(id, func(e *accounting.Experiment) error {
+		if e.State != accounting.ExperimentDraft {
+			return &accounting.ExperimentConflictError{State: e.State}
+		}
+		f.done = append(f.done, "delete "+id+" by "+actor+": "+reason)
+		return nil
+	})
+	return err
+}
+
 func (f *fakeExperiments) change(id string, do func(*accounting.Experiment) error) (accounting.Experiment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,7 +173,7 @@ func TestAnExperimentGoesFromStateToStateAndIsHeldToThat(t *testing.T) {
 	f := &fakeExperiments{}
 	h := experimentHandler(t, f)
 	ask(t, h, "POST", "/api/experiments", lessAIBody, 201)
-	require.Contains(t, ask(t, h, "POST", "/api/experiments/less-ai/rollback", "", 409)["detail"], "Experiment less-ai is draft. It can be changed (PUT) and started.")
+	require.Contains(t, ask(t, h, "POST", "/api/experiments/less-ai/rollback", "", 409)["detail"], "Experiment less-ai is draft. It can be changed (PUT), started and deleted.")
 	f.other = "another"
 	require.Contains(t, ask(t, h, "POST", "/api/experiments/less-ai/start", "", 409)["detail"], "Experiment another is enforced and runs for some of the same calls")
 	f.other = ""
@@ -178,6 +189,22 @@ func TestAnExperimentGoesFromStateToStateAndIsHeldToThat(t *testing.T) {
 		ask(t, h, "POST", "/api/experiments/less-ai"+path+"?why=x", "", 422)
 		ask(t, h, "POST", "/api/experiments/less-ai"+path+"?reason=sk-or-v1-0123456789abcdef", "", 422)
 	}
+}
+
+func TestADraftCanBeDeletedAndWhatWasStartedCannot(t *testing.T) {
+	f := &fakeExperiments{}
+	h := experimentHandler(t, f)
+	ask(t, h, "POST", "/api/experiments", lessAIBody, 201)
+	page := pageOf(t, h, "/experiments/less-ai")
+	require.Contains(t, page, `data-api="DELETE /api/experiments/less-ai"`)
+	require.Equal(t, "less-ai", ask(t, h, "DELETE", "/api/experiments/less-ai?reason=of+no+use", "", 200)["id"])
+	require.Equal(t, "delete less-ai by loopback: of no use", f.done[len(f.done)-1])
+	ask(t, h, "DELETE", "/api/experiments/nobody", "", 404)
+	ask(t, h, "DELETE", "/api/experiments/less-ai?why=x", "", 422)
+	ask(t, h, "DELETE", "/api/experiments/less-ai?reason=sk-or-v1-0123456789abcdef", "", 422)
+	ask(t, h, "POST", "/api/experiments/less-ai/start", "", 200)
+	require.Contains(t, ask(t, h, "DELETE", "/api/experiments/less-ai", "", 409)["detail"], "is running. It can be stopped or rolled back")
+	require.NotContains(t, pageOf(t, h, "/experiments/less-ai"), "DELETE /api/experiments")
 }
 
 func TestWhatAnExperimentFoundIsShown(t *testing.T) {

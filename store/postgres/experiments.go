@@ -144,6 +144,33 @@ func (s *Store) ReplaceExperiment(ctx context.Context, e accounting.Experiment, 
 	})
 }
 
+// DeleteExperiment takes a draft away in the name of actor, and its id is free
+// again; it is audited. Errors: [accounting.ErrUnknownExperiment], an
+// [accounting.ExperimentConflictError] if it has been started.
+func (s *Store) DeleteExperiment(ctx context.Context, id, actor, reason string) error {
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := s.readBookAlone(ctx, tx); err != nil {
+			return err
+		}
+		before, err := findExperiment(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if before.State != accounting.ExperimentDraft {
+			return &accounting.ExperimentConflictError{State: before.State}
+		}
+		if _, err := tx.Exec(ctx, `-- name: experiments_delete
+			DELETE FROM experiments WHERE id = $1`, before.ID); err != nil {
+			return err
+		}
+		return audit(ctx, tx, auditEntry{actor: actor, action: accounting.ActionExperimentDelete, subject: accounting.ExperimentSubject(id), reason: reason, before: auditedExperiment(&before)})
+	})
+	if err != nil {
+		return fmt.Errorf("delete experiment %s: %w", clean(id), err)
+	}
+	return nil
+}
+
 // StartExperiment starts a draft in the name of actor; it is audited. Errors:
 // [accounting.ErrUnknownExperiment], an [accounting.ExperimentConflictError] if it
 // has been started before, or another enforced one holds some of the same calls.

@@ -155,6 +155,29 @@ func TestOpenExperimentsAreBoundedAndThoseThatAreOverAreNot(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestADraftIsDeletedAndMakesRoomAndWhatWasStartedStays(t *testing.T) {
+	s := newStore(t)
+	for i := range accounting.MaxOpenExperiments {
+		_, err := s.CreateExperiment(t.Context(), lessAI(func(e *accounting.Experiment) { e.ID = fmt.Sprint("e-", i) }), "ada")
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.DeleteExperiment(t.Context(), "e-7", "ada", "of no use"))
+	_, err := s.FindExperiment(t.Context(), "e-7")
+	require.ErrorIs(t, err, accounting.ErrUnknownExperiment)
+	log := auditLog(t, s, accounting.ExperimentSubject("e-7"))
+	require.Equal(t, []string{accounting.ActionExperimentDelete, "ada", "of no use"}, []string{log[0].Action, log[0].Actor, *log[0].Reason})
+	require.Contains(t, string(log[0].Before), `"name": "`)
+	require.ErrorIs(t, s.DeleteExperiment(t.Context(), "e-7", "ada", ""), accounting.ErrUnknownExperiment)
+
+	_, err = s.CreateExperiment(t.Context(), lessAI(func(e *accounting.Experiment) { e.ID = "e-7" }), "ada")
+	require.NoError(t, err, "there is room again, and the id is free")
+	_, err = s.StartExperiment(t.Context(), "e-7", "ada", "")
+	require.NoError(t, err)
+	var conflict *accounting.ExperimentConflictError
+	require.ErrorAs(t, s.DeleteExperiment(t.Context(), "e-7", "ada", ""), &conflict)
+	require.Equal(t, accounting.ExperimentRunning, conflict.State)
+}
+
 func TestADraftCannotBeStoppedAndEndsOfTheListAreFiltered(t *testing.T) {
 	s := newStore(t)
 	_, err := s.CreateExperiment(t.Context(), lessAI(), "ada")
