@@ -74,6 +74,9 @@ WITH calls AS (
     SELECT 'model_lead_daily', format('%s model=%s', day, model), 'leads', count(*)
     FROM (SELECT min(day) AS day, model FROM calls WHERE lead_id IS NOT NULL GROUP BY lead_id, campaign, model) m GROUP BY day, model
     UNION ALL
+    SELECT 'model_meeting_daily', format('%s model=%s', day, model), 'meetings', sum(meetings)
+    FROM model_meetings WHERE reversed_at IS NULL GROUP BY day, model
+    UNION ALL
     SELECT 'email_costs', format('%s purpose=%s', email_id, coalesce(purpose, '')), f.*
     FROM (SELECT email_id, purpose, count(*) AS n, sum(cost_usd) AS cost, sum(total_tokens) AS tokens FROM calls WHERE email_id IS NOT NULL GROUP BY 1, 2) e
     CROSS JOIN LATERAL (VALUES ('calls', n::numeric), ('cost_usd', cost), ('total_tokens', tokens)) AS f
@@ -127,6 +130,8 @@ WITH calls AS (
     FROM lead_models CROSS JOIN LATERAL (VALUES ('calls', calls::numeric), ('cost_usd', cost_usd)) AS f
     UNION ALL
     SELECT 'model_lead_daily', format('%s model=%s', day, model), 'leads', leads FROM model_lead_daily
+    UNION ALL
+    SELECT 'model_meeting_daily', format('%s model=%s', day, model), 'meetings', meetings FROM model_meeting_daily
     UNION ALL
     SELECT 'email_costs', format('%s purpose=%s', email_id, purpose), f.*
     FROM email_costs CROSS JOIN LATERAL (VALUES

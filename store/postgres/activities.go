@@ -201,7 +201,14 @@ func countActivities(ctx context.Context, tx pgx.Tx, book *book, sign int64, row
 			return err
 		}
 	}
+	meetings, err := beginMeetingMove(ctx, tx, leads, sign, rows)
+	if err != nil {
+		return err
+	}
 	if err := leads.save(ctx, tx); err != nil {
+		return err
+	}
+	if err := meetings.end(ctx, tx); err != nil {
 		return err
 	}
 	if err := activityDaily.post(ctx, tx, days); err != nil {

@@ -53,10 +53,17 @@ func postEconomics(ctx context.Context, tx pgx.Tx, steps []step, groups map[grou
 	if err := saveEmails(ctx, tx, e.emails); err != nil {
 		return err
 	}
+	meetings, err := beginMeetingMove(ctx, tx, e.leads, 1, nil)
+	if err != nil {
+		return err
+	}
 	if err := e.leads.save(ctx, tx); err != nil {
 		return err
 	}
 	if err := postLeadModels(ctx, tx, e.models); err != nil {
+		return err
+	}
+	if err := meetings.end(ctx, tx); err != nil {
 		return err
 	}
 	if err := wasteDaily.post(ctx, tx, e.waste); err != nil {

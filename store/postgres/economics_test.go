@@ -226,7 +226,7 @@ func TestCallsFromBeforeTheMigrationAreCountedByIt(t *testing.T) {
 func economicsTables(t *testing.T, s *Store) string {
 	t.Helper()
 	var all strings.Builder
-	for _, table := range []string{"usage_daily", "finish_daily", "waste_daily", "lead_daily", "activity_daily", "model_lead_daily", "lead_models",
+	for _, table := range []string{"usage_daily", "finish_daily", "waste_daily", "lead_daily", "activity_daily", "model_lead_daily", "model_meeting_daily", "lead_models",
 		"lead_processing_costs", "email_costs", "sequence_costs"} {
 		var rows string
 		require.NoError(t, s.pool.QueryRow(t.Context(), fmt.Sprintf(`SELECT coalesce(string_agg(r, E'\n' ORDER BY r), '') FROM (

@@ -34,22 +34,23 @@ func (m leadModel) plus(sign int64, r *row) leadModel {
 	return m
 }
 
-// modelDayKey is the key of model_lead_daily.
+// modelDayKey is the key of model_lead_daily and model_meeting_daily.
 type modelDayKey struct {
 	day   time.Time
 	model string
 }
 
+func byModelDay(a, b modelDayKey) int {
+	return cmp.Or(a.day.Compare(b.day), cmp.Compare(a.model, b.model))
+}
+
+var modelDayColumns = []sumColumn[modelDayKey]{
+	dayOf(func(k *modelDayKey) *time.Time { return &k.day }),
+	textOf("model", func(k *modelDayKey) *string { return &k.model }),
+}
+
 var modelLeadDaily = newSums("model_lead_daily",
-	sortedBy(
-		func(a, b *modelDayKey) int { return a.day.Compare(b.day) },
-		func(a, b *modelDayKey) int { return cmp.Compare(a.model, b.model) },
-	),
-	func(leads int64) bool { return leads == 0 },
-	[]sumColumn[modelDayKey]{
-		dayOf(func(k *modelDayKey) *time.Time { return &k.day }),
-		textOf("model", func(k *modelDayKey) *string { return &k.model }),
-	},
+	byModelDay, func(leads int64) bool { return leads == 0 }, modelDayColumns,
 	[]sumColumn[int64]{countOf("leads", func(n *int64) *int64 { return n })})
 
 // postLeadModels adds to lead_models, and counts each lead on the day on which a

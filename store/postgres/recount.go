@@ -16,7 +16,7 @@ const recountMark = "-- recount:"
 // cannot differ.
 func recountSQL() (string, error) {
 	var all strings.Builder
-	for _, name := range []string{"0008_economics.sql", "0011_experiments.sql"} {
+	for _, name := range []string{"0008_economics.sql", "0011_experiments.sql", "0015_model_meetings.sql"} {
 		sql, err := migrationFiles.ReadFile("migrations/" + name)
 		if err != nil {
 			return "", err
@@ -30,8 +30,8 @@ func recountSQL() (string, error) {
 	return all.String(), nil
 }
 
-// RecountEconomics counts leads, emails, sequences, experiments and the daily sums anew from
-// calls and activities, in one transaction that keeps writers out. It mends what
+// RecountEconomics counts leads, emails, sequences, experiments and the daily
+// sums anew from calls and activities, in one transaction that keeps writers out. It mends what
 // an older Bursar beside this one has recorded without counting it; otherwise it
 // changes nothing. Its time grows with the number of rows.
 func (s *Store) RecountEconomics(ctx context.Context) error {

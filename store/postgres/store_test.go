@@ -110,7 +110,7 @@ func newStore(t testing.TB) *Store {
 		DELETE FROM exchange_rates; DELETE FROM closed_rates; DELETE FROM rate_feeds; DELETE FROM fixed_costs; DELETE FROM closed_fixed_costs;
 		DELETE FROM default_rate; INSERT INTO default_rate (usd_to_eur) VALUES (0.92);
 		DELETE FROM default_fixed_costs; INSERT INTO default_fixed_costs VALUES ('instantly', 75, 'instantly'), ('google_workspace', 48, NULL);
-		DELETE FROM lead_models; DELETE FROM model_lead_daily;
+		DELETE FROM lead_models; DELETE FROM model_lead_daily; DELETE FROM model_meeting_daily;
 		DELETE FROM experiments; DELETE FROM experiment_leads; DELETE FROM experiment_daily;
 		DELETE FROM reports; DELETE FROM alert_rules; DELETE FROM alert_rule_switches; DELETE FROM alert_rule_states; UPDATE alert_rule_checks SET due_at = '-infinity'`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)

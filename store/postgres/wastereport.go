@@ -100,17 +100,7 @@ func (s *Store) Models(ctx context.Context, from, to accounting.Day) ([]accounti
 		), served AS MATERIALIZED (
 			SELECT model, sum(leads) AS leads FROM model_lead_daily WHERE day BETWEEN $1 AND $2 GROUP BY model
 		), met AS MATERIALIZED (
-			-- A lead whose calls were free shares its meetings by their number.
-			SELECT m.model, sum(b.meetings * CASE WHEN l.cost_usd > 0 THEN m.cost_usd / l.cost_usd ELSE m.calls::numeric / l.calls END) AS meetings
-			FROM (
-				SELECT lead_id, coalesce(campaign_id, '') AS campaign_id, count(*) AS meetings FROM activities
-				WHERE type = 'meeting_booked' AND reversed_at IS NULL AND lead_id IS NOT NULL
-					AND occurred_at >= $1::date::timestamp AT TIME ZONE 'UTC' AND occurred_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
-				GROUP BY 1, 2
-			) b -- OFFSET: by their keys; joins would read all leads
-			CROSS JOIN LATERAL (SELECT * FROM lead_processing_costs l WHERE (l.lead_id, l.campaign_id) = (b.lead_id, b.campaign_id) AND l.calls > 0 OFFSET 0) l
-			CROSS JOIN LATERAL (SELECT * FROM lead_models m WHERE (m.lead_id, m.campaign_id) = (l.lead_id, l.campaign_id) OFFSET 0) m
-			GROUP BY m.model
+			SELECT model, sum(meetings) AS meetings FROM model_meeting_daily WHERE day BETWEEN $1 AND $2 GROUP BY model
 		)
 		SELECT u.value, `+totalsSQL+`,
 			sum(u.timed_calls)::bigint, sum(u.duration_ms), sum(u.first_token_calls)::bigint, sum(u.first_token_ms), f.reasons,
