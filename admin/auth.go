@@ -28,7 +28,7 @@ func (h *Handler) authenticate(next http.Handler) http.Handler {
 		case actor != "":
 			next.ServeHTTP(w, withActor(r, actor))
 		case wantsPage(r) && r.Method == http.MethodGet:
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			http.Redirect(w, r, loginPath(r), http.StatusSeeOther)
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="bursar"`)
 			h.fail(w, r, newProblem(http.StatusUnauthorized,

@@ -72,11 +72,33 @@ func TestABrowserWithoutASessionIsSentToTheLogin(t *testing.T) {
 	problemIn(t, request(h, "GET", "/api/usage", "", "Accept", "text/html"), http.StatusUnauthorized)
 }
 
+func TestTheLoginLeadsBackToOurOwnPagesOnly(t *testing.T) {
+	h := newHandler(t, &fakeUsage{}, nil)
+	const page, encoded = "/calls?campaign_id=q4&model=a%2Fb", "/login?back=%2Fcalls%3Fcampaign_id%3Dq4%26model%3Da%252Fb"
+	res := request(h, "GET", page, "", "Accept", "text/html")
+	require.Equal(t, encoded, res.Header.Get("Location"))
+	body := bodyOf(t, request(h, "GET", encoded, "", "Accept", "text/html"))
+	require.Contains(t, body, `name="back" value="/calls?campaign_id=q4&amp;model=a%2Fb"`)
+	body = bodyOf(t, request(h, "POST", "/login", form("token", "no")+"&"+form("back", page), "Content-Type", formType, "Accept", "text/html"))
+	require.Contains(t, body, `name="back" value="/calls?campaign_id=q4&amp;model=a%2Fb"`, "a wrong token does not lose the way")
+
+	cookie := cookieName + "=" + signIn(t, h).Value
+	for back, want := range map[string]string{
+		page: page, "/budgets#stops": "/budgets#stops", "": "/", "//evil.example": "/", `/\evil.example`: "/",
+		"https://evil.example": "/", "/\t/evil.example": "/", "evil.example": "/",
+	} {
+		res := request(h, "POST", "/login", form("token", token)+"&"+form("back", back), "Content-Type", formType)
+		require.Equal(t, want, res.Header.Get("Location"), back)
+		res = request(h, "GET", "/login?"+form("back", back), "", "Cookie", cookie)
+		require.Equal(t, want, res.Header.Get("Location"), "somebody who is signed in is not asked again: %q", back)
+	}
+}
+
 func TestTheLoginCookieIsKeptFromScriptsAndOtherSites(t *testing.T) {
 	h := newHandler(t, &fakeUsage{}, nil)
 	cookie := signIn(t, h)
 	require.True(t, cookie.HttpOnly)
-	require.Equal(t, http.SameSiteStrictMode, cookie.SameSite)
+	require.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
 	require.Equal(t, "/", cookie.Path)
 	require.Equal(t, int(sessionLife.Seconds()), cookie.MaxAge)
 	require.False(t, cookie.Secure, "plain HTTP on loopback could not send it back")

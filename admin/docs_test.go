@@ -201,5 +201,5 @@ func TestTheDocumentationNeedsTheTokenLikeTheRest(t *testing.T) {
 	problemIn(t, request(h, "GET", "/docs", ""), http.StatusUnauthorized)
 	res := request(h, "GET", "/docs", "", "Accept", "text/html")
 	require.Equal(t, http.StatusSeeOther, res.StatusCode)
-	require.Equal(t, "/login", res.Header.Get("Location"))
+	require.Equal(t, "/login?back=%2Fdocs", res.Header.Get("Location"))
 }

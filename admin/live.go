@@ -230,6 +230,9 @@ func (h *Handler) serveLive(w http.ResponseWriter, r *http.Request) error {
 		case <-end.C:
 			return nil
 		case <-beat.C:
+			if !h.open && h.actor(r) == "" { // signed out meanwhile
+				return nil
+			}
 			if stream.send(": still here\n\n") != nil {
 				return nil
 			}

@@ -157,6 +157,39 @@ func TestFollowersAreSentAwayWhenTheServerStops(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, get(h, "/live").StatusCode)
 }
 
+// deadlineRecorder takes deadlines, as connections do.
+type deadlineRecorder struct{ *httptest.ResponseRecorder }
+
+func (deadlineRecorder) SetWriteDeadline(time.Time) error { return nil }
+
+func TestAnOpenPageIsToldNothingOnceItsSessionHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, &fakeUsage{}, nil)
+		cookie := signIn(t, h)
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			r := httptest.NewRequest(http.MethodGet, "/live", nil)
+			r.AddCookie(cookie)
+			h.ServeHTTP(deadlineRecorder{httptest.NewRecorder()}, r)
+		}()
+		gone := func() bool {
+			synctest.Wait()
+			select {
+			case <-left:
+				return true
+			default:
+				return false
+			}
+		}
+		time.Sleep(10 * liveBeat)
+		require.False(t, gone())
+		h.sessions.end(cookie.Value)
+		time.Sleep(liveBeat)
+		require.True(t, gone())
+	})
+}
+
 func TestLiveFiguresNeedTheToken(t *testing.T) {
 	h := newHandler(t, &fakeUsage{}, nil)
 	require.Equal(t, http.StatusUnauthorized, request(h, http.MethodGet, "/live", "").StatusCode)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"unicode"
 
 	"github.com/shopspring/decimal"
 
@@ -174,14 +173,8 @@ func (h *Handler) chooseCurrency(w http.ResponseWriter, r *http.Request) error {
 	if chosen != accounting.EUR && chosen != accounting.USD {
 		return invalid(fieldError{Field: "currency", Value: shown(string(chosen)), Message: "expected a currency", Allowed: "EUR or USD"})
 	}
-	http.SetCookie(w, &http.Cookie{Name: currencyCookie, Value: string(chosen), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	back := r.PostForm.Get("back")
-	// "//host" and "/\host" are other hosts to a browser, which passes over tabs
-	// and ends of lines.
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.HasPrefix(back, `/\`) || strings.ContainsFunc(back, unicode.IsControl) {
-		back = "/"
-	}
-	http.Redirect(w, r, back, http.StatusSeeOther)
+	http.SetCookie(w, &http.Cookie{Name: currencyCookie, Value: string(chosen), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r, ownPath(r.PostForm.Get("back")), http.StatusSeeOther)
 	return nil
 }
 

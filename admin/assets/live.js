@@ -2,10 +2,10 @@
 (() => {
   const state = document.getElementById("live");
   if (!state) return;
-  const show = (name, text) => {
+  const show = (name, ...content) => {
     if (state.dataset.state === name) return;
     state.dataset.state = name;
-    state.querySelector("span").textContent = text;
+    state.querySelector("span").replaceChildren(...content);
   };
   const maxRows = 200;
 
@@ -41,8 +41,7 @@
     }
   };
 
-  const source = new EventSource("/live");
-  source.onmessage = message => {
+  const told = message => {
     const event = JSON.parse(message.data);
     if (event.broken) show("broken", "database away: last known figures"); else show("live", "live");
     for (const element of document.querySelectorAll("[data-live]")) {
@@ -62,6 +61,32 @@
     }
     document.dispatchEvent(new CustomEvent("bursar:live", { detail: event }));
   };
-  source.onerror = () => show("lost", "connection lost, trying again");
+  const again = () => {
+    const link = document.createElement("a");
+    link.href = "/login?back=" + encodeURIComponent(location.pathname + location.search + location.hash);
+    link.textContent = "sign in again";
+    return link;
+  };
+
+  // A browser tries again by itself after a broken connection, but not after
+  // an answer other than 200, of which it does not tell the status.
+  let source;
+  const refused = async () => {
+    const asking = new AbortController();
+    const status = await fetch("/live", { headers: { Accept: "text/event-stream" }, signal: asking.signal }).then(answer => answer.status, () => 0);
+    asking.abort();
+    if (status === 401) show("out", "signed out: ", again());
+    else setTimeout(follow, 5000);
+  };
+  const follow = () => {
+    source = new EventSource("/live");
+    source.onmessage = told;
+    source.onerror = () => {
+      show("lost", "connection lost, trying again");
+      if (source.readyState === EventSource.CLOSED) refused();
+    };
+  };
+  follow();
   addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", event => { if (event.persisted) follow(); });
 })();

@@ -131,6 +131,7 @@
       const text = await answer.text();
       let content = {};
       try { content = JSON.parse(text); } catch { /* an answer without JSON says nothing more */ }
+      if (answer.status === 401) return say(form, "You are signed out. Sign in in another tab, then try again: what was typed stays here.", true);
       if (!answer.ok) return complain(form, { detail: content.detail ?? "Bursar answered " + answer.status + ".", errors: content.errors });
       form.dispatchEvent(new CustomEvent("bursar:done", { bubbles: true, detail: content.data }));
       const then = form.dataset.then ?? "reload";
@@ -170,6 +171,15 @@
     if (!event.target.matches?.("details.explain") || !event.target.open) return;
     for (const open of document.querySelectorAll("details.explain[open]")) if (open !== event.target) open.open = false;
   }, true);
+
+  // What stands behind # is known to the browser alone, which would go there
+  // instead of to the field of the token.
+  const login = document.querySelector('form[action="/login"]');
+  if (login) {
+    login.elements.back.value += location.hash;
+    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+    login.elements.token.focus();
+  }
 
   const dress = root => { localise(root); sortable(root); };
   dress(document);
