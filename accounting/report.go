@@ -82,6 +82,22 @@ type CampaignSettings struct {
 	UpdatedAt            time.Time `json:"updated_at"`
 }
 
+// CampaignPage is one page of campaigns, the dearest first.
+type CampaignPage struct {
+	Rows       []CampaignSums
+	All        CampaignTotals // of every page; zero where this one has no rows
+	NextCursor string         // of the next page; empty: this is the last one
+}
+
+// CampaignTotals are what all campaigns come to, with calls and activities
+// without one.
+type CampaignTotals struct {
+	Campaigns int64
+	AICost    Amount // EUR
+	Emails    int64
+	Meetings  int64
+}
+
 // CampaignSums are what the tables of sums hold of a campaign for some days.
 type CampaignSums struct {
 	ID             string // empty: calls and activities without a campaign

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -19,6 +20,9 @@ type CampaignReports interface {
 	// Campaigns are the dearest first, at most limit; id is the only one that
 	// is wanted, nil for all.
 	Campaigns(ctx context.Context, from, to, wasteBefore accounting.Day, id *string, limit int) ([]accounting.CampaignSums, error)
+	// ListCampaigns is one page of them. A cursor it never handed out is
+	// [accounting.ErrBadCursor].
+	ListCampaigns(ctx context.Context, from, to, wasteBefore accounting.Day, limit int, cursor string) (accounting.CampaignPage, error)
 	EmailsByCampaign(ctx context.Context, from, to accounting.Day) (accounting.EmailsByCampaign, error)
 	CampaignUsage(ctx context.Context, id string, from, to accounting.Day) (purposes, models []accounting.UsageGroup, err error)
 	// PutCampaign stores settings in the name of by, and writes its entry of
@@ -38,7 +42,8 @@ var listCampaignsOperation = huma.Operation{
 	OperationID: "list-campaigns", Method: http.MethodGet, Path: "/api/campaigns",
 	Summary: "Campaigns: cost, results, score and what to do",
 	Description: "What campaigns have cost and brought in whole months, the dearest first. " + campaignFormulas +
-		" Calls and activities without a campaign are the row with the empty id, so the rows add up; fixed costs that no email can carry are unallocated_fixed_cost.",
+		" Calls and activities without a campaign are the row with the empty id, so the rows add up; fixed costs that no email can carry are unallocated_fixed_cost. " +
+		"all is what every page comes to. To read on, repeat the request with the cursor of the page before; while costs move, a campaign may meanwhile move from one page to another.",
 	Tags: []string{"campaigns"}, Security: needsToken, Errors: economicsErrors, RejectUnknownQueryParameters: true,
 }
 
@@ -92,7 +97,8 @@ func (e *economics) campaignRoutes(api huma.API) {
 // campaignsInput is the query of GET /api/campaigns.
 type campaignsInput struct {
 	MonthsInput
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Rows at most." example:"100"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Rows of one page." example:"100"`
+	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the page before, as it stands." example:"MTIuNQBxNA"`
 }
 
 type campaignList struct {
@@ -101,6 +107,16 @@ type campaignList struct {
 	Rows            []accounting.CampaignRow `json:"rows" nullable:"false"`
 	FixedCost       accounting.Amount        `json:"fixed_cost" doc:"Of these months, EUR."`
 	UnallocatedCost accounting.Amount        `json:"unallocated_fixed_cost" doc:"Of these, what no email can carry, EUR."`
+	All             campaignTotals           `json:"all" doc:"What the rows of all pages come to."`
+	NextCursor      *string                  `json:"next_cursor" doc:"Of the next page; null: this is the last one." example:"MTIuNQBxNA"`
+}
+
+// campaignTotals are what all campaigns come to.
+type campaignTotals struct {
+	Campaigns int64             `json:"campaigns" doc:"Rows of all pages." example:"1234"`
+	AICost    accounting.Amount `json:"ai_cost" doc:"EUR."`
+	Emails    int64             `json:"emails_sent" example:"90000"`
+	Meetings  int64             `json:"meetings" example:"450"`
 }
 
 // fixedShares splits the fixed costs of a window over campaigns.
@@ -148,13 +164,17 @@ func (e *economics) listCampaigns(ctx context.Context, in *campaignsInput) (*ans
 		return nil, err
 	}
 	from, to := w.days()
-	sums, err := e.Store.Campaigns(reading, from, to, e.wasteBefore(), nil, in.Limit)
+	page, err := e.Store.ListCampaigns(reading, from, to, e.wasteBefore(), in.Limit, in.Cursor)
+	if errors.Is(err, accounting.ErrBadCursor) {
+		return nil, invalid(fieldError{Field: "cursor", Value: shown(in.Cursor), Message: "expected next_cursor of an earlier page"})
+	}
 	if err != nil {
 		return nil, err
 	}
-	list := campaignList{From: w.from, To: w.to, FixedCost: accounting.Amount{Decimal: total}, UnallocatedCost: accounting.Amount{Decimal: rest}, Rows: []accounting.CampaignRow{}}
-	for i := range sums {
-		list.Rows = append(list.Rows, e.Targets.ReportCampaign(&sums[i], shares[sums[i].ID], e.meetingValue()))
+	list := campaignList{From: w.from, To: w.to, FixedCost: accounting.Amount{Decimal: total}, UnallocatedCost: accounting.Amount{Decimal: rest}, Rows: []accounting.CampaignRow{},
+		All: campaignTotals(page.All), NextCursor: orAll(page.NextCursor)}
+	for i := range page.Rows {
+		list.Rows = append(list.Rows, e.Targets.ReportCampaign(&page.Rows[i], shares[page.Rows[i].ID], e.meetingValue()))
 	}
 	return answered(list), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,28 @@ func (f *fakeEconomics) Campaigns(_ context.Context, from, to, wasteBefore accou
 		}
 	}
 	return list, nil
+}
+
+func (f *fakeEconomics) ListCampaigns(ctx context.Context, from, to, wasteBefore accounting.Day, limit int, cursor string) (accounting.CampaignPage, error) {
+	list, err := f.Campaigns(ctx, from, to, wasteBefore, nil, limit)
+	if err != nil {
+		return accounting.CampaignPage{}, err
+	}
+	page := accounting.CampaignPage{All: accounting.CampaignTotals{Campaigns: int64(len(list))}}
+	for i := range list {
+		page.All.AICost = accounting.Amount{Decimal: page.All.AICost.Add(list[i].AICostEUR.Decimal)}
+		page.All.Emails, page.All.Meetings = page.All.Emails+list[i].Emails, page.All.Meetings+list[i].Meetings
+	}
+	start := 0
+	if cursor != "" {
+		if start, err = strconv.Atoi(cursor); err != nil {
+			return accounting.CampaignPage{}, accounting.ErrBadCursor
+		}
+	}
+	if page.Rows = list[start:]; len(page.Rows) > limit {
+		page.Rows, page.NextCursor = page.Rows[:limit], strconv.Itoa(start+limit)
+	}
+	return page, nil
 }
 
 func (f *fakeEconomics) EmailsByCampaign(context.Context, accounting.Day, accounting.Day) (accounting.EmailsByCampaign, error) {

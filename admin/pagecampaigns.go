@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	campaignsListed = 1000 // that are read, and added up
+	campaignsListed = 1000 // that are read at once, and sorted by their whole cost
 	campaignsShown  = 40   // of these, on one page
 	campaignsDrawn  = 12   // of these, in the chart of intervals
 	sparkDays       = 30
@@ -31,8 +31,10 @@ type campaignsContent struct {
 	Conversion template.HTML
 	Targets    accounting.Targets
 
-	Page, Pages      int
+	Page, Pages      int    // of the campaigns that were read
 	Earlier, Further string // addresses of the pages beside this one
+	First            bool   // the dearest of all were read
+	All              bool   // all were read
 	Start            startPage
 }
 
@@ -74,14 +76,17 @@ func (h *Handler) campaignsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := h.economics.listCampaigns(r.Context(), &campaignsInput{MonthsInput: in, Limit: campaignsListed})
+	cursor := r.URL.Query().Get("cursor")
+	answer, err := h.economics.listCampaigns(r.Context(), &campaignsInput{MonthsInput: in, Limit: campaignsListed, Cursor: cursor})
 	if err != nil {
 		return err
 	}
-	rows := list.Body.Data.Rows
+	list := &answer.Body.Data
+	rows := list.Rows
 	slices.SortStableFunc(rows, func(a, b accounting.CampaignRow) int { return b.Cost.Cmp(a.Cost.Decimal) })
-	content := &campaignsContent{Months: months, Sum: sumCosts(rows, list.Body.Data.UnallocatedCost), Targets: h.economics.Targets, Start: h.startPage()}
-	if err := content.choosePage(r); err != nil {
+	content := &campaignsContent{Months: months, Sum: list.sum(), Targets: h.economics.Targets, Start: h.startPage(),
+		First: cursor == "", All: cursor == "" && list.NextCursor == nil}
+	if err := content.choosePage(r, len(rows), list.NextCursor); err != nil {
 		return err
 	}
 	first := (content.Page - 1) * campaignsShown
@@ -94,9 +99,18 @@ func (h *Handler) campaignsPage(w http.ResponseWriter, r *http.Request) error {
 	return h.renderPage(w, r, http.StatusOK, "campaigns", "Campaigns", content)
 }
 
-// choosePage reads which part of the campaigns is wanted.
-func (c *campaignsContent) choosePage(r *http.Request) error {
-	c.Page, c.Pages = 1, max(1, (c.Sum.Rows+campaignsShown-1)/campaignsShown)
+// sum is what the rows of all pages come to.
+func (l *campaignList) sum() costSum {
+	return costSum{
+		Rows: int(l.All.Campaigns), AI: l.All.AICost.Decimal, Fixed: l.FixedCost.Sub(l.UnallocatedCost.Decimal), Unallocated: l.UnallocatedCost.Decimal,
+		Emails: l.All.Emails, Meetings: l.All.Meetings,
+	}
+}
+
+// choosePage reads which part of the campaigns that were read is wanted; after
+// the last part come those of the next cursor.
+func (c *campaignsContent) choosePage(r *http.Request, rows int, next *string) error {
+	c.Page, c.Pages = 1, max(1, (rows+campaignsShown-1)/campaignsShown)
 	if text := r.URL.Query().Get("page"); text != "" {
 		page, err := strconv.Atoi(text)
 		if err != nil || page < 1 || page > c.Pages {
@@ -108,9 +122,12 @@ func (c *campaignsContent) choosePage(r *http.Request) error {
 		if page < 1 || page > c.Pages {
 			return ""
 		}
-		return query("from", c.Months.From(), "to", c.Months.To(), "page", strconv.Itoa(page))
+		return query("from", c.Months.From(), "to", c.Months.To(), "cursor", r.URL.Query().Get("cursor"), "page", strconv.Itoa(page))
 	}
 	c.Earlier, c.Further = address(c.Page-1), address(c.Page+1)
+	if c.Page == c.Pages && next != nil {
+		c.Further = query("from", c.Months.From(), "to", c.Months.To(), "cursor", *next)
+	}
 	return nil
 }
 

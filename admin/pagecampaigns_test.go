@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
@@ -93,6 +94,32 @@ func TestManyCampaignsAreSeveralPagesAndOneSum(t *testing.T) {
 	body = browse(t, h, "/campaigns?page=3", http.StatusOK)
 	require.Contains(t, body, `href="/campaigns/c-080`)
 	require.NotContains(t, body, "Cheaper campaigns")
+}
+
+func TestEveryOfThousandsOfCampaignsIsOnAPage(t *testing.T) {
+	f := &fakeEconomics{}
+	for i := range campaignsListed + 3 {
+		f.campaigns = append(f.campaigns, accounting.CampaignSums{ID: fmt.Sprintf("c-%04d", i), AICostEUR: eur("1"), Emails: 2})
+	}
+	h := newEconomicsHandler(t, f, nil)
+	page := ask(t, h, "GET", "/api/campaigns?limit=1000", "", 200)
+	require.Equal(t, []any{json.Number("1003"), json.Number("1003"), json.Number("2006")},
+		[]any{page["all"].(map[string]any)["campaigns"], page["all"].(map[string]any)["ai_cost"], page["all"].(map[string]any)["emails_sent"]})
+	page = ask(t, h, "GET", "/api/campaigns?limit=1000&cursor="+page["next_cursor"].(string), "", 200)
+	require.Len(t, page["rows"], 3)
+	require.Nil(t, page["next_cursor"])
+	require.Equal(t, "cursor", ask(t, h, "GET", "/api/campaigns?cursor=bad", "", 422)["errors"].([]any)[0].(map[string]any)["field"])
+
+	body := browse(t, h, "/campaigns", http.StatusOK)
+	require.Contains(t, spaced(body), "Page 1 of 25 of these, of 1 003 campaigns in all, the dearest first")
+	require.Contains(t, spaced(body), "Together, all pages €1 126.00 2 006 sent", "1003 of AI, 123 fixed")
+	body = browse(t, h, "/campaigns?page=25", http.StatusOK)
+	require.Contains(t, body, `href="?cursor=1000&amp;from=2026-11&amp;to=2026-11"`)
+	body = browse(t, h, "/campaigns?cursor=1000", http.StatusOK)
+	require.Contains(t, body, `href="/campaigns/c-1002`)
+	require.Contains(t, spaced(body), "To the dearest Page 1 of 1 of these, of 1 003 campaigns in all")
+	require.Contains(t, spaced(body), "Together, all pages €1 126.00")
+	browse(t, h, "/campaigns?cursor=bad", http.StatusUnprocessableEntity)
 }
 
 func TestAMonthWithoutCampaignsSaysWhatToDo(t *testing.T) {

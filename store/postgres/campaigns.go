@@ -2,11 +2,15 @@ package postgres
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 
 	"bursar/accounting"
 )
@@ -18,6 +22,57 @@ import (
 // the day of its first call, whenever something was sent to it. Leads of days
 // before wasteBefore to which nothing was sent count as waste.
 func (s *Store) Campaigns(ctx context.Context, from, to, wasteBefore accounting.Day, id *string, limit int) ([]accounting.CampaignSums, error) {
+	list, _, err := s.campaigns(ctx, from, to, wasteBefore, id, campaignCursor{}, limit)
+	return list, err
+}
+
+// ListCampaigns returns one page of what Campaigns sums, and what all pages come
+// to. While costs move, a campaign may move from one page to another between
+// two requests. Errors: [accounting.ErrBadCursor].
+func (s *Store) ListCampaigns(ctx context.Context, from, to, wasteBefore accounting.Day, limit int, cursor string) (accounting.CampaignPage, error) {
+	after, err := parseCampaignCursor(cursor)
+	if err == nil && (limit < 1 || limit > accounting.MaxUsageRows) {
+		err = fmt.Errorf("limit %d: want 1 to %d", limit, accounting.MaxUsageRows)
+	}
+	if err != nil {
+		return accounting.CampaignPage{}, fmt.Errorf("list campaigns: %w", err)
+	}
+	// One row more than asked for tells whether there is a next page.
+	var page accounting.CampaignPage
+	if page.Rows, page.All, err = s.campaigns(ctx, from, to, wasteBefore, nil, after, limit+1); err != nil {
+		return accounting.CampaignPage{}, err
+	}
+	if len(page.Rows) > limit {
+		page.Rows = page.Rows[:limit]
+		page.NextCursor = campaignCursorOf(&page.Rows[limit-1])
+	}
+	return page, nil
+}
+
+// campaignCursor is the last campaign of a page.
+type campaignCursor struct {
+	cost *decimal.Decimal // EUR; nil: the first page
+	id   string
+}
+
+func campaignCursorOf(c *accounting.CampaignSums) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(c.AICostEUR.String() + "\x00" + c.ID))
+}
+
+func parseCampaignCursor(s string) (campaignCursor, error) {
+	if s == "" {
+		return campaignCursor{}, nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(s)
+	cost, id, found := strings.Cut(string(decoded), "\x00")
+	amount := accounting.ParseCost(cost)
+	if err != nil || !found || !amount.Known || !utf8.ValidString(id) || strings.Contains(id, "\x00") {
+		return campaignCursor{}, accounting.ErrBadCursor
+	}
+	return campaignCursor{&amount.Value, id}, nil
+}
+
+func (s *Store) campaigns(ctx context.Context, from, to, wasteBefore accounting.Day, id *string, after campaignCursor, limit int) (list []accounting.CampaignSums, all accounting.CampaignTotals, err error) {
 	rows, err := s.pool.Query(ctx, `-- name: campaigns_report
 		WITH `+ratesSQL+`, costs AS (
 			SELECT u.value AS id, sum(u.cost_usd) AS usd, sum(u.cost_usd * r.rate) AS eur, sum(u.calls) AS calls, min(u.day) AS first, max(u.day) AS last
@@ -42,27 +97,30 @@ func (s *Store) Campaigns(ctx context.Context, from, to, wasteBefore accounting.
 			GROUP BY campaign_id
 		), known AS (
 			SELECT * FROM campaigns WHERE $5::text IS NULL OR id = $5
-		)
-		SELECT id, coalesce(usd, 0), coalesce(eur, 0), coalesce(calls, 0)::bigint,
+		), report AS (
+		SELECT id, coalesce(usd, 0) AS usd, coalesce(eur, 0) AS eur, coalesce(calls, 0)::bigint,
 			coalesce(processed, 0)::bigint, coalesce(sent, 0)::bigint, coalesce(replied, 0)::bigint, coalesce(converted, 0)::bigint,
 			coalesce(unsent_eur, 0), coalesce(unsent, 0)::bigint,
-			coalesce(emails, 0)::bigint, coalesce(meetings, 0)::bigint, coalesce(replies, 0)::bigint, coalesce(bounces, 0)::bigint,
+			coalesce(emails, 0)::bigint AS emails, coalesce(meetings, 0)::bigint AS meetings, coalesce(replies, 0)::bigint, coalesce(bounces, 0)::bigint,
 			coalesce(unsubscribes, 0)::bigint, coalesce(opens, 0)::bigint, coalesce(deals, 0)::bigint, coalesce(value, 0), coalesce(valued, 0)::bigint,
 			coalesce(untold, 0), least(costs.first, done.first), greatest(costs.last, done.last),
 			k.updated_at, k.name, k.platform, k.meeting_value, coalesce(k.currency, 'EUR'), k.target_cost_per_email, k.target_cost_per_meeting, coalesce(k.testing, false)
 		FROM costs FULL JOIN leads USING (id) FULL JOIN done USING (id) FULL JOIN known k USING (id)
-		ORDER BY coalesce(eur, 0) DESC, id LIMIT $6`,
-		from.Start(), to.Start(), s.opts.USDToEURRate, wasteBefore.Start(), id, limit)
+		)
+		SELECT report.*, a.* FROM report,
+			(SELECT count(*), coalesce(sum(eur), 0), coalesce(sum(emails), 0)::bigint, coalesce(sum(meetings), 0)::bigint FROM report) AS a
+		WHERE $7::numeric IS NULL OR eur < $7 OR eur = $7 AND id > $8
+		ORDER BY eur DESC, id LIMIT $6`,
+		from.Start(), to.Start(), s.opts.USDToEURRate, wasteBefore.Start(), id, limit, after.cost, after.id)
 	if err == nil {
-		var list []accounting.CampaignSums
-		if list, err = pgx.CollectRows(rows, scanCampaign); err == nil {
-			return list, nil
+		if list, err = pgx.CollectRows(rows, func(cr pgx.CollectableRow) (accounting.CampaignSums, error) { return scanCampaign(cr, &all) }); err == nil {
+			return list, all, nil
 		}
 	}
-	return nil, fmt.Errorf("report campaigns of %s to %s: %w", from, to, err)
+	return nil, all, fmt.Errorf("report campaigns of %s to %s: %w", from, to, err)
 }
 
-func scanCampaign(cr pgx.CollectableRow) (accounting.CampaignSums, error) {
+func scanCampaign(cr pgx.CollectableRow, all *accounting.CampaignTotals) (accounting.CampaignSums, error) {
 	var (
 		c           accounting.CampaignSums
 		set         accounting.CampaignSettings
@@ -72,7 +130,8 @@ func scanCampaign(cr pgx.CollectableRow) (accounting.CampaignSums, error) {
 	err := cr.Scan(&c.ID, &c.AICostUSD, &c.AICostEUR, &c.Calls, &c.ProcessedLeads, &c.SentLeads, &c.RepliedLeads, &c.ConvertedLeads,
 		&c.UnsentCostEUR, &c.UnsentLeads, &c.Emails, &c.Meetings, &c.Replies, &c.Bounces, &c.Unsubscribes, &c.Opens, &c.Deals,
 		&c.ValueEUR, &c.MeetingsValued, &c.UntoldRates, &first, &last,
-		&updated, &set.Name, &set.Platform, &set.MeetingValue, &set.Currency, &set.TargetCostPerEmail, &set.TargetCostPerMeeting, &set.Testing)
+		&updated, &set.Name, &set.Platform, &set.MeetingValue, &set.Currency, &set.TargetCostPerEmail, &set.TargetCostPerMeeting, &set.Testing,
+		&all.Campaigns, &all.AICost, &all.Emails, &all.Meetings)
 	if updated != nil {
 		set.ID, set.UpdatedAt = c.ID, updated.UTC()
 		c.Settings = &set

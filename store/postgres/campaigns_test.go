@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"encoding/base64"
+	"fmt"
 	"testing"
 	"time"
 
@@ -55,6 +57,40 @@ func TestACampaignsCallsLeadsAndActivitiesAreSummed(t *testing.T) {
 	require.Equal(t, "follow_up", purposes[0].Name)
 	require.Equal(t, "7", models[0].CostUSD.String())
 	require.EqualValues(t, 2, count1(t, s, `SELECT count(*) FROM audit_log WHERE action = 'campaign.put'`))
+}
+
+func TestCampaignsAreReadPageByPageToTheLast(t *testing.T) {
+	s := newStore(t)
+	for i, cost := range []string{"3", "1", "2", "1", "1"} {
+		e := closed(noon, fmt.Sprint("gen-", i), cost)
+		e.Tags.CampaignID = fmt.Sprint("c", i)
+		ship(t, s, e)
+	}
+	none := closed(noon, "gen-none", "1")
+	none.Tags = accounting.Tags{}
+	ship(t, s, none)
+	_, err := s.PutCampaign(t.Context(), accounting.CampaignSettings{ID: "quiet", Currency: accounting.EUR}, "loopback")
+	require.NoError(t, err)
+	record(t, s, accounting.CampaignActivity{Type: accounting.EmailSent, CampaignID: "c1", OccurredAt: noon})
+
+	from, to := onDay(t, "2026-11-01"), onDay(t, "2026-11-30")
+	var ids []string
+	cursor, pages := "", 0
+	for more := true; more; pages++ {
+		page, err := s.ListCampaigns(t.Context(), from, to, from, 2, cursor)
+		require.NoError(t, err)
+		for i := range page.Rows {
+			ids = append(ids, page.Rows[i].ID)
+		}
+		require.Equal(t, []any{int64(7), "8.28", int64(1), int64(0)}, []any{page.All.Campaigns, page.All.AICost.String(), page.All.Emails, page.All.Meetings}, "of all pages, on each")
+		cursor, more = page.NextCursor, page.NextCursor != ""
+	}
+	require.Equal(t, []string{"c0", "c2", "", "c1", "c3", "c4", "quiet"}, ids)
+	require.Equal(t, 4, pages)
+	for _, cursor := range []string{"x", "MQ", base64.RawURLEncoding.EncodeToString([]byte("-1\x00a")), base64.RawURLEncoding.EncodeToString([]byte("1\x00a\x00"))} {
+		_, err := s.ListCampaigns(t.Context(), from, to, from, 2, cursor)
+		require.ErrorIs(t, err, accounting.ErrBadCursor, cursor)
+	}
 }
 
 func TestAReportOfACampaignNobodyKnowsIsEmpty(t *testing.T) {
