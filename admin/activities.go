@@ -91,7 +91,7 @@ func (e *economics) recordActivity(ctx context.Context, in *recordInput) (*answe
 	bodies, batch := in.Body.Activities, true
 	if in.Body.Type != "" || len(bodies) == 0 {
 		if len(bodies) > 0 {
-			return nil, invalid(fieldError{Field: "activities", Message: "expected either one activity or a list of activities"})
+			return nil, invalid(fieldError{Field: "activities", Message: "expected either one activity or a list of activities", Allowed: "leave out type and the other fields beside the list"})
 		}
 		bodies, batch = []ActivityBody{in.Body.ActivityBody}, false
 	}
@@ -143,45 +143,54 @@ func (b *ActivityBody) activity(place string, now time.Time) (accounting.Campaig
 		Platform: b.Platform, Source: "api", OccurredAt: now,
 	}
 	var wrong []fieldError
-	refuse := func(field, message, allowed string) {
-		wrong = append(wrong, fieldError{Field: place + field, Message: message, Allowed: allowed})
+	refuse := func(field, value, message, allowed string) {
+		wrong = append(wrong, fieldError{Field: place + field, Value: shown(value), Message: message, Allowed: allowed})
 	}
 	if b.Type == "" {
-		refuse("type", "expected the type of the activity", typesList())
+		refuse("type", "", "expected the type of the activity", "one of "+typesList())
 	}
 	for _, text := range []struct{ name, value string }{{"id", b.ID}, {"campaignId", b.CampaignID}, {"leadId", b.LeadID}, {"emailId", b.EmailID}, {"platform", b.Platform}} {
 		if clean, changed := accounting.CleanTag(text.value); changed || clean != text.value {
-			refuse(text.name, "expected printable text of at most 200 bytes, without white space around it", "")
+			refuse(text.name, text.value, "expected printable text of at most 200 bytes, without white space around it", cleanExample(clean))
 		}
 	}
 	if b.OccurredAt != nil {
 		a.OccurredAt = b.OccurredAt.UTC()
 		switch {
 		case a.OccurredAt.After(now.Add(maxActivityAhead)):
-			refuse("occurredAt", "expected a time that is not in the future", "a time up to "+now.Format(time.RFC3339))
+			refuse("occurredAt", b.OccurredAt.Format(time.RFC3339), "expected a time that is not in the future", "a time up to "+now.Format(time.RFC3339))
 		case a.OccurredAt.Before(earliestActivity):
-			refuse("occurredAt", "expected a time since 2000", "")
+			refuse("occurredAt", b.OccurredAt.Format(time.RFC3339), "expected a time since 2000", "a time from "+earliestActivity.Format(time.RFC3339)+" on")
 		}
 	}
 	switch {
 	case b.Value != nil && b.Value.IsNegative():
-		refuse("value", "expected an amount of 0 or more", "")
+		refuse("value", shownAmount(b.Value), "expected an amount of 0 or more", "a number such as 2000")
 	case b.Value != nil && a.Type != accounting.MeetingBooked && a.Type != accounting.DealWon:
-		refuse("value", "expected a value with meeting_booked or deal_won only", "")
+		refuse("value", shownAmount(b.Value), "expected a value with meeting_booked or deal_won only", "leave it out of other types")
 	case b.Value != nil:
 		a.Value, a.Currency = accounting.Some(b.Value.Decimal), accounting.EUR
 		if b.Currency != "" {
 			a.Currency = accounting.Currency(b.Currency)
 		}
 	case b.Currency != "":
-		refuse("currency", "expected a value with it", "")
+		refuse("currency", b.Currency, "expected a value with it", "leave it out, or send the value")
 	}
 	metadata, problem := metadataOf(b.Metadata)
 	if problem != "" {
-		refuse("metadata", problem, "at most 32 entries of 200 bytes")
+		refuse("metadata", "", problem, "at most 32 entries of 200 bytes")
 	}
 	a.Metadata = metadata
 	return a, wrong
+}
+
+// cleanExample is what a text may be instead of what was sent: the same without
+// what may not be in it, if that leaves something.
+func cleanExample(clean string) string {
+	if clean == "" || secretLike.MatchString(clean) {
+		return ""
+	}
+	return "such as " + shown(clean)
 }
 
 func typesList() string {

@@ -121,14 +121,14 @@ func TestRulesAreListedMadeChangedAndDeleted(t *testing.T) {
 func TestAWrongRuleIsRefusedWithTheFieldAndTheWayOut(t *testing.T) {
 	h := rulesHandler(t, &fakeRules{})
 	for body, want := range map[string]struct{ field, message string }{
-		`{"name":"x","figure":"luck","comparison":"above","threshold":1}`:                                                                  {"body.figure", "expected value to be one of"},
-		`{"name":"x","figure":"month_total","comparison":"beside","threshold":1}`:                                                          {"body.comparison", "expected value to be one of"},
+		`{"name":"x","figure":"luck","comparison":"above","threshold":1}`:                                                                  {"body.figure", "expected one of"},
+		`{"name":"x","figure":"month_total","comparison":"beside","threshold":1}`:                                                          {"body.comparison", "expected one of"},
 		`{"name":"x","figure":"month_total","comparison":"above","threshold":-1}`:                                                          {"threshold", "want 0 to 9000000"},
 		`{"name":"x","figure":"month_total","comparison":"above","threshold":1,"each":"campaign_id"}`:                                      {"scope", "want it of everything"},
 		`{"name":"x","figure":"send_rate","comparison":"above","threshold":1,"each":"lead_id"}`:                                            {"each", "want campaign_id"},
 		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"model":"m","platform":"p"}}`:                      {"scope", "at most one"},
 		`{"name":"x","id":"No Slug","figure":"calls_today","comparison":"above","threshold":1}`:                                            {"id", "want lower-case letters"},
-		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":" x"},"extra":1}`:                    {"body.extra", "unexpected property"},
+		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":" x"},"extra":1}`:                    {"body.extra", "there is no such field"},
 		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":"sk-or-v1-0123456789abcdef\u0007"}}`: {"scope.campaign_id", "looks like a secret"},
 	} {
 		problem := ask(t, h, "POST", "/api/alert-rules", body, http.StatusUnprocessableEntity)

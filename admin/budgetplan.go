@@ -160,7 +160,7 @@ func (e *economics) budgetPlan(ctx context.Context, in *budgetPlanInput) (*answe
 func readPlanTerms(r *accounting.PlanRequest, amount *accounting.Amount, split string, step *accounting.Amount) (wrong []fieldError) {
 	if amount != nil {
 		if !between(amount, decimal.New(1, -2), decimal.NewFromInt(accounting.MaxBudgetLimit)) {
-			wrong = append(wrong, fieldError{Field: "amount", Message: "expected an amount of more than 0", Allowed: fmt.Sprintf("0.01 to %d EUR, with at most 12 decimals", accounting.MaxBudgetLimit)})
+			wrong = append(wrong, fieldError{Field: "amount", Value: shownAmount(amount), Message: "expected an amount of more than 0", Allowed: fmt.Sprintf("0.01 to %d EUR, with at most 12 decimals", accounting.MaxBudgetLimit)})
 		}
 		r.Amount = accounting.Some(amount.Decimal)
 	}
@@ -173,7 +173,7 @@ func readPlanTerms(r *accounting.PlanRequest, amount *accounting.Amount, split s
 	}
 	if step != nil {
 		if !between(step, decimal.NewFromInt(accounting.MinPlanStep), decimal.NewFromInt(accounting.MaxPlanStep)) {
-			wrong = append(wrong, fieldError{Field: "step_percent", Message: "expected a percentage by which limits can move", Allowed: fmt.Sprintf("%d to %d", accounting.MinPlanStep, accounting.MaxPlanStep)})
+			wrong = append(wrong, fieldError{Field: "step_percent", Value: shownAmount(step), Message: "expected a percentage by which limits can move", Allowed: fmt.Sprintf("%d to %d", accounting.MinPlanStep, accounting.MaxPlanStep)})
 		}
 		r.Step = accounting.Some(step.Decimal)
 	}
@@ -235,7 +235,7 @@ func (in *applyPlanInput) application(ctx context.Context, now time.Time, mode a
 	}
 	wrong := readPlanTerms(&r, b.Amount, b.Split, b.StepPercent)
 	if clean, changed := accounting.CleanTag(b.ID); changed || clean != b.ID || len(b.ID) > accounting.MaxPlanRequestID {
-		wrong = append(wrong, fieldError{Field: "id", Message: "expected printable text without white space around it", Allowed: fmt.Sprintf("at most %d bytes", accounting.MaxPlanRequestID)})
+		wrong = append(wrong, fieldError{Field: "id", Value: shown(b.ID), Message: "expected printable text without white space around it", Allowed: fmt.Sprintf("at most %d bytes", accounting.MaxPlanRequestID)})
 	}
 	wrong = append(wrong, checkReason(b.Reason, false)...)
 	for i, campaign := range b.Again {

@@ -82,10 +82,10 @@ func TestWhatCannotBeABudgetIsToldByField(t *testing.T) {
 		return `{"name":"n","period":"day","limit":1,"mode":"soft",` + member + `}`
 	}
 	for body, field := range map[string]string{
-		`{"period":"day","limit":1,"mode":"soft"}`:                "body",
-		`{"name":"n","limit":1,"mode":"soft"}`:                    "body",
-		`{"name":"n","period":"day","mode":"soft"}`:               "body",
-		`{"name":"n","period":"day","limit":1}`:                   "body",
+		`{"period":"day","limit":1,"mode":"soft"}`:                "name",
+		`{"name":"n","limit":1,"mode":"soft"}`:                    "period",
+		`{"name":"n","period":"day","mode":"soft"}`:               "limit",
+		`{"name":"n","period":"day","limit":1}`:                   "mode",
 		`{"name":"n","period":"year","limit":1,"mode":"soft"}`:    "period",
 		`{"name":"n","period":"day","limit":-1,"mode":"soft"}`:    "limit",
 		`{"name":"n","period":"day","limit":"1","mode":"soft"}`:   "limit",

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -241,7 +242,7 @@ func (in *DaysInput) days(now time.Time) (from, to accounting.Day, err error) {
 	}
 	switch {
 	case in.Start != "" && in.Days != 0:
-		wrong = append(wrong, fieldError{Field: "days", Message: "expected either days or start_date"})
+		wrong = append(wrong, fieldError{Field: "days", Value: strconv.Itoa(in.Days), Message: "expected either days or start_date", Allowed: "leave out one of them"})
 	case in.Start != "":
 		day, bad := dayOrTime("start_date", in.Start)
 		from, wrong = day, append(wrong, bad...)

@@ -61,7 +61,7 @@ func problemExample(status string) any {
 	example := map[string]any{"type": "about:blank", "title": http.StatusText(code), "status": code, "success": false, "detail": "What is wrong, and the way out."}
 	if code == http.StatusUnprocessableEntity {
 		example["detail"] = "1 parameter is not usable."
-		example["errors"] = []any{map[string]any{"field": "limit", "value": "5000", "message": "expected number <= 1000", "allowed": "a whole number from 1 to 1000"}}
+		example["errors"] = []any{map[string]any{"field": "limit", "value": "5000", "message": "expected 1000 or less", "allowed": "a whole number from 1 to 1000"}}
 	}
 	return example
 }

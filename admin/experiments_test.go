@@ -268,7 +268,7 @@ func TestBadExperimentsAreRefusedWithTheFieldTheValueAndTheWayOut(t *testing.T) 
 		`{"name":"x",` + arms(`{"name":"b"}`) + `,"max_days":0}`:               {"max_days", "1"},
 		`{"name":"x","id":"Not An Id",` + arms(`{"name":"b"}`) + `}`:           {"id", "lower-case letters"},
 		`{"name":"x","campaign_id":" q4",` + arms(`{"name":"b"}`) + `}`:        {"campaign_id", "printable text"},
-		`{"name":"x",` + arms(`{"name":"b"}`) + `,"enforced":true}`:            {"enforced", "unexpected"},
+		`{"name":"x",` + arms(`{"name":"b"}`) + `,"enforced":true}`:            {"enforced", "no such field"},
 		`{"name":"x",` + arms(`{"name":"b","model":"sk-or-v1-0123456"}`) + `}`: {"arms[1].model", "looks like a secret"},
 	} {
 		errs := fmt.Sprint(ask(t, h, "POST", "/api/experiments", body, 422)["errors"])

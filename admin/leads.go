@@ -313,7 +313,7 @@ func (e *economics) leadBatch(ctx context.Context, in *leadBatchInput) (*answer[
 		place := fmt.Sprintf("activities[%d].", i)
 		a, bad := in.Body.Activities[i].activity(place, now)
 		if a.LeadID == "" {
-			bad = append(bad, fieldError{Field: place + "leadId", Message: "expected the lead"})
+			bad = append(bad, fieldError{Field: place + "leadId", Message: "expected the lead", Allowed: "its id, as in X-Lead-ID"})
 		}
 		a.Source = "lead"
 		list, wrong = append(list, a), append(wrong, bad...)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -59,83 +58,11 @@ func (h *Handler) newAPI() huma.API {
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
-		Transformers:  []huma.Transformer{ownProblem},
+		Transformers:  []huma.Transformer{ownProblem(schemas)},
 		// No CreateHooks: they would add $schema to every answer. No
 		// DocsPath: that page loads scripts from elsewhere. No OpenAPIPath:
 		// huma marshals on first use, without a lock.
 	})
-}
-
-// ownProblem turns the errors that huma makes itself into our problems.
-func ownProblem(ctx huma.Context, _ string, v any) (any, error) {
-	model, ok := v.(*huma.ErrorModel)
-	if !ok {
-		return v, nil
-	}
-	if model.Status == http.StatusBadRequest && len(model.Errors) == 1 && model.Errors[0].Location == "body" {
-		return newProblem(model.Status, "The body is not JSON that can be read: %s.", shown(strings.TrimPrefix(model.Errors[0].Message, "json: "))), nil
-	}
-	if model.Status == http.StatusUnsupportedMediaType {
-		return newProblem(model.Status, "The body is of a type that is not read here: send it as application/json."), nil
-	}
-	if model.Status != http.StatusUnprocessableEntity {
-		return newProblem(model.Status, "%s", model.Detail), nil
-	}
-	fields := make([]fieldError, 0, len(model.Errors))
-	for _, e := range model.Errors {
-		fields = append(fields, fieldOf(ctx.Operation(), e))
-	}
-	return invalid(fields...), nil
-}
-
-// fieldOf names the parameter, what was sent and what may be sent. Of a body,
-// which may hold secrets, no value is repeated.
-func fieldOf(op *huma.Operation, e *huma.ErrorDetail) fieldError {
-	place, name, _ := strings.Cut(e.Location, ".")
-	f := fieldError{Field: shown(name), Message: e.Message}
-	if name == "" {
-		f.Field = shown(place)
-	}
-	if place != "query" && place != "path" {
-		return f
-	}
-	if e.Value != nil {
-		f.Value = shown(fmt.Sprint(e.Value))
-	}
-	for _, p := range op.Parameters {
-		if p.In == place && p.Name == name {
-			f.Allowed = allowed(p.Schema)
-			return f
-		}
-	}
-	var known []string
-	for _, p := range op.Parameters {
-		if p.In == place {
-			known = append(known, p.Name)
-		}
-	}
-	f.Allowed = strings.Join(known, ", ")
-	return f
-}
-
-// allowed says in words what a schema admits.
-func allowed(s *huma.Schema) string {
-	switch {
-	case len(s.Enum) > 0:
-		var values []string
-		for _, v := range s.Enum {
-			values = append(values, fmt.Sprint(v))
-		}
-		return "one of " + strings.Join(values, ", ")
-	case s.Format == "date-time":
-		return "a time by RFC 3339 such as 2026-11-22T10:00:00Z, with + written as %2B"
-	case s.Type == huma.TypeInteger && s.Minimum != nil && s.Maximum != nil:
-		return fmt.Sprintf("a whole number from %.0f to %.0f", *s.Minimum, *s.Maximum)
-	case s.MaxLength != nil:
-		return "text of at most " + strconv.Itoa(*s.MaxLength) + " characters, once"
-	default:
-		return ""
-	}
 }
 
 // amountSchema describes [accounting.Amount], which may not know huma.

@@ -31,7 +31,7 @@ type problem struct {
 type fieldError struct {
 	Field   string `json:"field" doc:"The parameter." example:"limit"`
 	Value   string `json:"value,omitempty" doc:"What was sent, shortened; secrets are not repeated." example:"5000"`
-	Message string `json:"message" doc:"What is wrong with it." example:"expected number <= 1000"`
+	Message string `json:"message" doc:"What is wrong with it." example:"expected 1000 or less"`
 	Allowed string `json:"allowed,omitempty" doc:"What may be sent." example:"a whole number from 1 to 1000"`
 }
 

@@ -75,7 +75,7 @@ func TestRatesThatCannotBeAreNamedAndNoneIsSet(t *testing.T) {
 		`{"rates":[{"day":"2026-11-20","usd_to_eur":0.9},{"day":"2026-11-20","usd_to_eur":0.8}]}`: "rates[1].day",
 		`{"rates":[{"day":"2026-11-20"}]}`:                                                        "rates[0]",
 		`{"rates":[]}`:                                                                            "rates",
-		`{}`:                                                                                      "body",
+		`{}`:                                                                                      "rates",
 	} {
 		answer := ask(t, h, "PUT", "/api/exchange-rates", body, http.StatusUnprocessableEntity)
 		require.Contains(t, answer["errors"].([]any)[0].(map[string]any)["field"], field, body)
@@ -109,7 +109,7 @@ func TestFixedCostsThatCannotBeAreNamed(t *testing.T) {
 		`{"eur":-1}`:                                "eur",
 		`{"eur":9000001}`:                           "eur",
 		`{"eur":0.00000000001}`:                     "eur",
-		`{}`:                                        "body",
+		`{}`:                                        "eur",
 		`{"eur":1,"from":"November"}`:               "from",
 		`{"eur":1,"from":"1998-12"}`:                "from",
 		`{"eur":1,"from":"2029-01"}`:                "from",

@@ -89,7 +89,7 @@ func TestDaysAreReconciledOnDemand(t *testing.T) {
 		fmt.Sprintf(`{"from":%q,"to":%q}`, today.Add(-1), today):         "to",
 		`{"from":"2026-10-32","to":"2026-11-01"}`:                        "from",
 		`{"from":"2026-10-01","to":"2026-10-01","sources":["activity"]}`: "sources",
-		`{"from":"2026-10-01"}`:                                          "body",
+		`{"from":"2026-10-01"}`:                                          "to",
 		`{"from":"2026-10-01","to":"` + strings.Repeat("0", 2000) + `"}`: "",
 	} {
 		res := post(withReconciliations(t, f), "/api/reconciliations", body)

@@ -198,7 +198,7 @@ func TestWhatCannotBeAStopStopsNothing(t *testing.T) {
 	store, guard := &fakeBudgets{}, &fakeGuard{}
 	h := withBudgets(t, store, func(o *BudgetOptions) { o.Guard = guard })
 	for body, field := range map[string]string{
-		`{}`:                               "body",
+		`{}`:                               "reason",
 		`{"reason":" "}`:                   "reason",
 		`{"reason":"sk-or-v1-0123456789"}`: "reason",
 		`{"reason":"` + strings.Repeat("x", 600) + `"}`:    "reason",
