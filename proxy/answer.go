@@ -128,10 +128,20 @@ func (a *answer) Close() error {
 	if !c.answerEnd && a.broken == nil && c.meter != nil && c.class.Billable {
 		a.readOn()
 	}
-	err := a.upstream.Close()
+	err := a.closeUpstream()
 	a.meter = nil // finish gives it to another call
 	c.finish()
 	return err
+}
+
+// closeUpstream does not wait for a client that has still to send, which over
+// HTTP/2 the transport does: the end of its answer would wait for it as well.
+func (a *answer) closeUpstream() error {
+	if a.call.body.mayWait() {
+		go func() { _ = a.upstream.Close() }()
+		return nil
+	}
+	return a.upstream.Close()
 }
 
 func (a *answer) readOn() {

@@ -30,8 +30,9 @@ type call struct {
 	key        string // presented or injected; empty: none
 	writer     responseWriter
 	request    requestBody
-	arrived    int64  // bytes of the request body that came with its headers, as far as is known
-	gathered   []byte // the whole request body, if it was there at once
+	arrived    int64       // bytes of the request body that came with its headers, as far as is known
+	gathered   []byte      // the whole request body, if it was there at once
+	body       *clientBody // that is sent as it comes; nil: none is
 
 	ask        accounting.Ask // to the guard
 	inspection inspection

@@ -21,7 +21,7 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		h.upgrades.ServeHTTP(&c.writer, r)
 		return
 	}
-	early := earlyAnswers{to: &c.writer}
+	early := earlyAnswers{to: &c.writer, over: !r.ProtoAtLeast(1, 1)} // HTTP/1.0 knows none
 	c.Context = httptrace.WithClientTrace(c.Context, &httptrace.ClientTrace{Got1xxResponse: early.pass})
 	if body := h.outgoing(c, r); body != nil {
 		defer body.end()
@@ -32,10 +32,10 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		h.upstreamFailed(c, err)
 		return
 	}
-	if response.StatusCode == http.StatusSwitchingProtocols {
+	if response.StatusCode < http.StatusOK {
 		c.receive(response)
 		_ = response.Body.Close()
-		h.upstreamFailed(c, errors.New("OpenRouter switched protocols unasked"))
+		h.upstreamFailed(c, errors.New("OpenRouter switched protocols unasked, or sent no status of HTTP"))
 		return
 	}
 	removeHopByHop(response.Header)
@@ -80,9 +80,12 @@ func setBody(c *call, r *http.Request, in http.Header) *clientBody {
 		// one with the headers, in one write.
 		r.Body = io.NopCloser(bytes.NewReader(c.gathered))
 	case r.Body != nil:
-		body := &clientBody{source: r.Body}
-		r.Body = body
-		return body
+		// Without full duplex the server closes the body when the answer starts,
+		// which breaks an upload that is still under way (golang/go#40747).
+		_ = c.writer.control.EnableFullDuplex()
+		c.body = &clientBody{source: r.Body, multiplexed: r.ProtoMajor > 1}
+		r.Body = c.body
+		return c.body
 	case isIdempotent(in):
 		// The transport may send a request again that has no body and such a
 		// key, and OpenRouter would bill twice. It does not if there might be
@@ -95,8 +98,10 @@ func setBody(c *call, r *http.Request, in http.Header) *clientBody {
 // clientBody is a body that is still on its way from the client. Only the
 // server closes the connection's own.
 type clientBody struct {
-	source io.Reader
-	over   atomic.Bool
+	source      io.ReadCloser
+	multiplexed bool        // over HTTP/2, where closing it ends a Read and leaves the connection
+	read        atomic.Bool // to its end
+	over        atomic.Bool
 }
 
 var errCallOver = errors.New("read of the body of a call that is over")
@@ -106,14 +111,28 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	if b.over.Load() {
 		return 0, errCallOver
 	}
-	return b.source.Read(p)
+	n, err := b.source.Read(p)
+	if err != nil {
+		b.read.Store(true)
+	}
+	return n, err
 }
 
-// Close ends the reading, and leaves the source as it is.
+// Close ends the reading. Over HTTP/1 it leaves the source as it is, and a Read
+// that waits for the client does so still.
 func (b *clientBody) Close() error {
 	b.end()
+	if b.multiplexed {
+		return b.source.Close()
+	}
 	return nil
 }
+
+// isUnread reports whether the client has still to send, and OpenRouter to get.
+func (b *clientBody) isUnread() bool { return b != nil && !b.read.Load() }
+
+// mayWait reports whether somebody may be reading who cannot be called back.
+func (b *clientBody) mayWait() bool { return b.isUnread() && !b.multiplexed }
 
 func (b *clientBody) end() { b.over.Store(true) }
 

@@ -83,7 +83,7 @@ func TestWhatBelongsToOneConnectionStaysOnIt(t *testing.T) {
 }
 
 func TestABodyIsNotReadOnceItsCallIsOver(t *testing.T) {
-	body := &clientBody{source: strings.NewReader("text")}
+	body := &clientBody{source: io.NopCloser(strings.NewReader("text"))}
 	buf := make([]byte, 2)
 	n, err := body.Read(buf)
 	require.NoError(t, err)

@@ -186,7 +186,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{handler: h, started: started}
 	c.arrived = takeBeyond(r)
 	c.event.ID = accounting.NewRequestID(started, rand.Uint64(), rand.Uint64())
-	c.writer.wrap(w, c)
+	c.writer.wrap(w, r, c)
 
 	if isLoop(r.Header["Via"]) {
 		c.refuse(refusal{status: http.StatusLoopDetected, kind: "loop_detected",
@@ -241,6 +241,7 @@ func (h *Handler) forward(c *call, r *http.Request) {
 		c.stopTimer()
 		cancel()
 		c.writer.clearDeadline()
+		c.request.leave()
 		h.metrics.inFlight.Dec()
 		h.metrics.observe(c)
 	}()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,10 +32,11 @@ func (c *call) relay(response *http.Response, r *http.Request) {
 	}
 	c.writer.WriteHeader(response.StatusCode)
 	err := c.copyBody(response)
-	_ = response.Body.Close() // which fills in the trailers
+	_ = response.Body.Close()
 	if err != nil {
 		c.handler.opts.Logger.Debug().Err(err).Msg("an answer did not reach its client whole")
 		if r.Context().Value(http.ServerContextKey) != nil {
+			c.writer.breakOff(r)
 			panic(http.ErrAbortHandler)
 		}
 		return // not under a server, which alone would expect that
@@ -45,7 +47,7 @@ func (c *call) relay(response *http.Response, r *http.Request) {
 		_ = c.writer.FlushError()
 	}
 	if len(response.Trailer) == announced {
-		addHeader(header, response.Trailer)
+		maps.Copy(header, response.Trailer) // in place of what stood among the headers, which are out
 		return
 	}
 	for name, values := range response.Trailer {

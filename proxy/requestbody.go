@@ -25,6 +25,7 @@ const (
 // goroutine of its own, perhaps still after the answer has ended, so what the
 // scanner found is behind a lock.
 type requestBody struct {
+	call    *call
 	source  io.ReadCloser
 	ahead   *gathering // what is read of source first; nil: nothing is
 	drained bool       // ahead has been passed on; the reader's
@@ -32,10 +33,13 @@ type requestBody struct {
 	stall   time.Duration
 	now     func() time.Time
 
+	reading  sync.Mutex // held during a Read
 	mu       sync.Mutex
 	scanner  openrouter.RequestScanner
 	deadline time.Time // of the read under way; zero: none was set
 	stalled  bool      // the client did not send when it was due to
+	ended    bool      // source has been read to its end
+	over     bool      // the call is, and the server's writer, which has the deadlines, no longer ours
 }
 
 func (b *requestBody) model() string {
@@ -56,6 +60,7 @@ func (c *call) prepareBody(r *http.Request) {
 		return
 	}
 	b := &c.request
+	b.call = c
 	b.source, b.control, b.stall, b.now = r.Body, c.writer.control, c.handler.opts.ClientStallTimeout, c.handler.opts.Now
 	if r.ProtoMajor == 1 && r.ContentLength > 0 && r.ContentLength <= maxGathered && r.Header.Get("Expect") == "" {
 		if head, complete := b.gather(int(r.ContentLength), c.arrived); complete {
@@ -70,9 +75,6 @@ func (c *call) prepareBody(r *http.Request) {
 			return
 		}
 	}
-	// Without full duplex the server closes the body when the answer starts,
-	// which breaks an upload that is still under way (golang/go#40747).
-	_ = c.writer.control.EnableFullDuplex()
 	r.Body = b
 	c.prepared = c.handler.opts.Now().Sub(c.started)
 }
@@ -107,13 +109,21 @@ func (b *requestBody) gather(size int, arrived int64) (head []byte, complete boo
 // Read passes on the next bytes. A client that is due to send and does not is
 // cut after the stall timeout.
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.extendDeadline()
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if !b.extendDeadline() {
+		return 0, errCallOver
+	}
 	n, err := b.next(p)
 	b.scan(p[:n])
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.giveUp()
 	case err != nil:
+		b.end()
+	case b.call.writer.multiplexed:
+		// Over HTTP/2 one that passes ends the body even if nobody reads, and
+		// OpenRouter may let the client wait for longer.
 		b.clearDeadline()
 	}
 	return n, err
@@ -137,13 +147,46 @@ func (b *requestBody) Close() error {
 	return b.source.Close()
 }
 
-func (b *requestBody) extendDeadline() {
+// extendDeadline reports whether the call lasts.
+func (b *requestBody) extendDeadline() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.over {
+		return false
+	}
 	if now := b.now(); b.deadline.Sub(now) <= b.stall*3/4 {
 		b.deadline = now.Add(b.stall)
 		_ = b.control.SetReadDeadline(b.deadline)
 	}
+	return true
+}
+
+// end notes that there is nothing more to be read.
+func (b *requestBody) end() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	b.clearDeadline()
+}
+
+// leave ends a call whose body may not have come whole. Over HTTP/1 the server
+// reads the rest, which must not last for ever. It would take a deadline back if
+// somebody were still reading, so that is ended before.
+func (b *requestBody) leave() {
+	b.mu.Lock()
+	b.over = true
+	unread := b.source != nil && !b.ended && !b.stalled && b.call.gathered == nil && !b.call.writer.multiplexed
+	b.mu.Unlock()
+	if !unread {
+		return
+	}
+	_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	if b.ahead != nil {
+		<-b.ahead.over
+	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	_ = b.control.SetReadDeadline(b.now().Add(b.stall))
 }
 
 // giveUp leaves a deadline that has passed, so that the server does not wait for
@@ -168,7 +211,7 @@ func (b *requestBody) isStalled() bool {
 func (b *requestBody) clearDeadline() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.deadline.IsZero() {
+	if !b.over && !b.deadline.IsZero() {
 		b.deadline = time.Time{}
 		_ = b.control.SetReadDeadline(time.Time{})
 	}

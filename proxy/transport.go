@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // TransportOptions configure the connections to OpenRouter.
@@ -24,7 +26,7 @@ type TransportOptions struct {
 // client did not send.
 func NewTransport(opts TransportOptions) *http.Transport {
 	dialer := dialer{net.Dialer{Timeout: opts.DialTimeout, KeepAlive: 30 * time.Second}}
-	return &http.Transport{
+	transport := &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
 		DialContext: dialer.DialContext,
 		TLSClientConfig: &tls.Config{
@@ -45,6 +47,14 @@ func NewTransport(opts TransportOptions) *http.Transport {
 			PingTimeout:     15 * time.Second,
 		},
 	}
+	// The HTTP/2 inside net/http takes a PROTOCOL_ERROR for a sign that a request
+	// was not looked at, and sends it again for as long as that is the answer:
+	// OpenRouter would bill each. This one, from which it is copied, has learnt
+	// to do so after REFUSED_STREAM and GOAWAY only.
+	if err := http2.ConfigureTransport(transport); err != nil { //nolint:staticcheck // Protocols would choose net/http's own
+		panic(err) // it was done before
+	}
+	return transport
 }
 
 // dialer makes connections to OpenRouter.

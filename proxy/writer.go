@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"sync"
@@ -26,6 +27,10 @@ type responseWriter struct {
 	atOnce    bool      // every write of the answer is flushed
 	pending   bool      // something waits for lag to flush it
 	lag       *time.Timer
+	renewal   *time.Timer // over HTTP/2, of the deadline
+	over      bool        // the call is, and the server's writer no longer ours
+
+	multiplexed bool // over HTTP/2
 
 	control  *http.ResponseController
 	call     *call
@@ -34,8 +39,9 @@ type responseWriter struct {
 	headerAt time.Time
 }
 
-func (w *responseWriter) wrap(inner http.ResponseWriter, c *call) {
+func (w *responseWriter) wrap(inner http.ResponseWriter, r *http.Request, c *call) {
 	w.ResponseWriter, w.control, w.call = inner, http.NewResponseController(inner), c
+	w.multiplexed = r.ProtoMajor > 1
 	w.now, w.stall = c.handler.opts.Now, c.handler.opts.ClientStallTimeout
 	w.flush, _ = inner.(interface{ FlushError() error })
 }
@@ -100,12 +106,16 @@ func (w *responseWriter) WriteHeader(status int) {
 		if _, ok := header["Content-Type"]; !ok {
 			header["Content-Type"] = nil
 		}
-		if w.call.request.isStalled() {
+		if w.call.request.isStalled() || w.call.body.mayWait() {
+			// The rest of the body is in the next request's way. In full duplex
+			// the server does not say so, and then fails in reading both at once.
 			header["Connection"] = []string{"close"}
 		}
 		w.status, w.wrote = status, true
 		w.headerAt = w.call.handler.opts.Now()
 	} else {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.extendDeadline()
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -188,10 +198,57 @@ func (w *responseWriter) extendDeadline() {
 	}
 	w.deadline = now.Add(w.stall)
 	_ = w.control.SetWriteDeadline(w.deadline) // a writer without deadlines has no stalled clients
+	if !w.multiplexed {
+		return
+	}
+	if w.renewal == nil {
+		w.renewal = time.AfterFunc(w.stall, w.renew)
+	}
+	w.renewal.Reset(w.stall / 4)
+}
+
+// renew moves the deadline while nothing is written: over HTTP/2 one that
+// passes ends the stream even then, and a model may think for longer.
+func (w *responseWriter) renew() {
+	if !w.mu.TryLock() {
+		// A write is under way. If it is over by then, the deadline is moved.
+		w.renewal.Reset(w.stall / 8)
+		return
+	}
+	defer w.mu.Unlock()
+	if !w.over {
+		w.extendDeadline()
+	}
 }
 
 func (w *responseWriter) clearDeadline() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	if w.renewal != nil {
+		w.renewal.Stop()
+	}
 	if !w.deadline.IsZero() {
 		_ = w.control.SetWriteDeadline(time.Time{})
 	}
+}
+
+// breakOff cuts the client's connection where its end is the end of the answer,
+// and would look like a good one.
+func (w *responseWriter) breakOff(r *http.Request) {
+	if r.ProtoAtLeast(1, 1) || w.ResponseWriter.Header().Get("Content-Length") != "" {
+		return
+	}
+	conn, _, err := w.control.Hijack()
+	if err != nil {
+		return
+	}
+	plain := conn
+	if c, ok := conn.(*tls.Conn); ok {
+		plain = c.NetConn()
+	}
+	if c, ok := plain.(interface{ SetLinger(seconds int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = plain.Close()
 }
