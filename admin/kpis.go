@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/shopspring/decimal"
+	"golang.org/x/sync/errgroup"
 
 	"bursar/accounting"
 )
@@ -122,75 +122,77 @@ func (e *economics) kpis(ctx context.Context, in *kpisInput) (*answer[kpiReport]
 // forecastMonths are the months before that count for the accuracy of forecasts.
 const forecastMonths = 3
 
+// kpiReaders are the questions of a month that are asked at a time: the machine
+// of a small team has few cores, and others use the database as well.
+const kpiReaders = 4
+
 // kpiMonth reads everything that the figures of a month are made of.
 func (e *economics) kpiMonth(ctx context.Context, month accounting.Month) (*accounting.KPIMonth, error) {
 	now := e.Now().UTC()
-	today := accounting.DayOf(now)
 	m := &accounting.KPIMonth{Running: now.Before(month.End())}
 	from, to := monthWindow{month, month}.days()
-	months, err := e.Store.Months(ctx, month, month)
-	if err != nil {
-		return nil, err
-	}
-	m.Month = months[0].MonthFigures
-	if m.Sums, err = e.Store.KPISums(ctx, from, to, e.wasteBefore(), *e.meetingValue()); err != nil {
-		return nil, err
-	}
-	outcomes, err := e.Store.ForecastOutcomes(ctx, accounting.DayOf(month.Start().AddDate(0, -forecastMonths, 0)), to, today)
-	if err != nil {
-		return nil, err
-	}
-	m.Forecasts = accounting.JudgeForecasts(outcomes)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(kpiReaders)
+	readInto(group, func() (accounting.KPISums, error) {
+		return e.Store.KPISums(ctx, from, to, e.wasteBefore(), *e.meetingValue())
+	},
+		func(sums accounting.KPISums) { m.Sums = sums })
+	readInto(group, func() ([]accounting.PlatformSums, error) { return e.Store.Platforms(ctx, from, to, e.wasteBefore()) },
+		func(platforms []accounting.PlatformSums) { m.Platforms = platformParts(platforms) })
+	readInto(group, func() ([]accounting.ModelSums, error) { return e.Store.Models(ctx, from, to) },
+		func(models []accounting.ModelSums) { m.Models = modelParts(models) })
 	if m.Running {
-		end, err := e.monthEnd(ctx, now)
-		if err != nil {
-			return nil, err
-		}
-		m.Expected = end.forecast.AI()
+		readInto(group, func() (*monthEnd, error) { return e.monthEnd(ctx, now) }, func(end *monthEnd) { m.Expected = end.forecast.AI() })
 	}
-	if m.Budget, err = e.monthlyBudget(ctx, m.Month.USDToEUR); err != nil {
+	readInto(group, func() ([]accounting.ForecastOutcome, error) {
+		return e.Store.ForecastOutcomes(ctx, accounting.DayOf(month.Start().AddDate(0, -forecastMonths, 0)), to, accounting.DayOf(now))
+	}, func(outcomes []accounting.ForecastOutcome) { m.Forecasts = accounting.JudgeForecasts(outcomes) })
+	readInto(group, func() ([]accounting.MonthReport, error) { return e.Store.Months(ctx, month, month) },
+		func(months []accounting.MonthReport) { m.Month = months[0].MonthFigures })
+	var budget []accounting.BudgetStatus
+	readInto(group, func() ([]accounting.BudgetStatus, error) { return e.monthlyBudget(ctx) },
+		func(statuses []accounting.BudgetStatus) { budget = statuses })
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return m, e.kpiParts(ctx, m, from, to)
+	m.Budget = accounting.MonthlyAILimit(budget, m.Month.USDToEUR)
+	return m, nil
 }
 
-// monthlyBudget is the limit of the month's AI budget, EUR.
-func (e *economics) monthlyBudget(ctx context.Context, rate decimal.Decimal) (limit accounting.Optional[decimal.Decimal], err error) {
+// monthlyBudget is how the month's AI budget stands; none, if it was deleted.
+func (e *economics) monthlyBudget(ctx context.Context) ([]accounting.BudgetStatus, error) {
 	statuses, err := e.Store.BudgetStatuses(ctx, accounting.BudgetMonthlyAI, e.Now(), 1)
 	if errors.Is(err, accounting.ErrUnknownBudget) {
 		err = nil
 	}
-	return accounting.MonthlyAILimit(statuses, rate), err
+	return statuses, err
 }
 
 // kpiPartsShown is how many models a figure lists, those that were used most.
 const kpiPartsShown = 20
 
-// kpiParts reads what a meeting costs on each platform and with each model.
-func (e *economics) kpiParts(ctx context.Context, m *accounting.KPIMonth, from, to accounting.Day) error {
-	platforms, err := e.Store.Platforms(ctx, from, to, e.wasteBefore())
-	if err != nil {
-		return err
-	}
+// platformParts are what a meeting costs on each platform.
+func platformParts(platforms []accounting.PlatformSums) (parts []accounting.KPIPart) {
 	for _, p := range platforms {
 		cost := accounting.AmountOf(accounting.Per(p.AICostEUR.Decimal, p.Meetings))
 		if p.AICostEUR.IsZero() {
 			cost = nil // meetings that AI had no part in
 		}
-		if p.Platform != "" && len(m.Platforms) < kpiPartsShown {
-			m.Platforms = append(m.Platforms, accounting.KPIPart{Name: p.Platform, Value: cost})
+		if p.Platform != "" && len(parts) < kpiPartsShown {
+			parts = append(parts, accounting.KPIPart{Name: p.Platform, Value: cost})
 		}
 	}
-	models, err := e.Store.Models(ctx, from, to)
-	if err != nil {
-		return err
-	}
+	return parts
+}
+
+// modelParts are what a meeting costs with each model.
+func modelParts(models []accounting.ModelSums) (parts []accounting.KPIPart) {
 	slices.SortStableFunc(models, func(a, b accounting.ModelSums) int { return cmp.Compare(b.Calls, a.Calls) })
 	for _, model := range models[:min(len(models), kpiPartsShown)] {
 		if model.Name != "" {
-			m.Models = append(m.Models, accounting.KPIPart{Name: model.Name,
+			parts = append(parts, accounting.KPIPart{Name: model.Name,
 				Value: accounting.AmountOf(accounting.Quotient(model.CostEUR.Decimal, model.Meetings.Decimal))})
 		}
 	}
-	return nil
+	return parts
 }
