@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +19,9 @@ type PlanFigures interface {
 	// FindBudget returns a budget; if it is not there,
 	// [accounting.ErrUnknownBudget].
 	FindBudget(ctx context.Context, id string) (accounting.Budget, error)
+	// Months are the figures of the months from from to to, both included, also
+	// of those that have not begun.
+	Months(ctx context.Context, from, to accounting.Month) ([]accounting.MonthReport, error)
 	// PlanBudgets are the budgets of one campaign alone.
 	PlanBudgets(ctx context.Context, now time.Time) ([]accounting.PlanBudget, error)
 }
@@ -60,14 +62,10 @@ func (p *Planner) plan(ctx context.Context, r accounting.PlanRequest, now time.T
 	}
 	terms.Amount = r.Amount.Value
 	if !r.Amount.Known {
-		b, err := p.Figures.FindBudget(ctx, accounting.BudgetMonthlyAI)
-		if err == nil && b.Currency != accounting.EUR {
-			err = errors.New("the budget monthly-ai is not in EUR")
-		}
-		if err != nil {
+		var err error
+		if terms.Amount, err = p.monthlyLimit(ctx, r.Month); err != nil {
 			return accounting.BudgetPlan{}, err
 		}
-		terms.Amount = b.Limit.Decimal
 	}
 	campaigns, err := p.Figures.Campaigns(ctx, terms.From, terms.To, terms.From, nil, maxPlanCandidates)
 	if err != nil {
@@ -80,4 +78,18 @@ func (p *Planner) plan(ctx context.Context, r accounting.PlanRequest, now time.T
 	plan := accounting.MakeBudgetPlan(&terms, campaigns)
 	plan.Meet(budgets)
 	return plan, nil
+}
+
+// monthlyLimit is the limit of the budget monthly-ai, EUR: of one in USD what
+// that is at the month's rate, in whole cents and never more.
+func (p *Planner) monthlyLimit(ctx context.Context, month accounting.Month) (decimal.Decimal, error) {
+	b, err := p.Figures.FindBudget(ctx, accounting.BudgetMonthlyAI)
+	if err != nil || b.Currency != accounting.USD {
+		return b.Limit.Decimal, err
+	}
+	months, err := p.Figures.Months(ctx, month, month)
+	if err != nil {
+		return decimal.Decimal{}, err
+	}
+	return b.Limit.Mul(months[0].USDToEUR).Truncate(2), nil
 }

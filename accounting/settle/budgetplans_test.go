@@ -38,6 +38,10 @@ func (b *fakePlanBook) Campaigns(_ context.Context, from, to, _ accounting.Day, 
 	return []accounting.CampaignSums{{ID: "q4", Calls: 1, AICostEUR: accounting.Amount{Decimal: usd(b.spent)}, ProcessedLeads: 100, SentLeads: 60, Emails: 60}}, b.err
 }
 
+func (b *fakePlanBook) Months(_ context.Context, from, _ accounting.Month) ([]accounting.MonthReport, error) {
+	return []accounting.MonthReport{{MonthFigures: accounting.MonthFigures{Month: from, USDToEUR: usd("0.922")}}}, nil
+}
+
 func (b *fakePlanBook) FindBudget(_ context.Context, id string) (accounting.Budget, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -203,8 +207,9 @@ func TestAPlanIsMadeAsItIsAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"40", "0/100/0", "45"}, []string{plan.Amount.String(), plan.Split.String(), plan.Rows[0].FirstStep.String()})
 	b.budget.Currency = accounting.USD
-	_, err = planner.MakePlan(t.Context(), accounting.PlanRequest{Month: november}, now)
-	require.ErrorContains(t, err, "not in EUR")
+	plan, err = planner.MakePlan(t.Context(), accounting.PlanRequest{Month: november}, now)
+	require.NoError(t, err)
+	assert.Equal(t, "70.99", plan.Amount.String(), "77 USD at the month's rate of 0.922, in whole cents")
 	b.gone = true
 	_, err = planner.MakePlan(t.Context(), accounting.PlanRequest{Month: november}, now)
 	require.ErrorIs(t, err, accounting.ErrUnknownBudget)
