@@ -49,7 +49,9 @@ func DefaultMappings() map[string]Mapping {
 	}
 	return map[string]Mapping{
 		"instantly": {
-			Event: "event_type", ID: "event_id|id", Campaign: "campaign_id", Lead: "lead_id|lead_email|email", Email: "email_id|message_id",
+			// No id: none is documented, and a lead's own fields, which may be
+			// called id, stand among those of the event.
+			Event: "event_type", Campaign: "campaign_id", Lead: "lead_id|lead_email", Email: "email_id",
 			Time: "timestamp", Platform: accounting.PlatformInstantly,
 			Events: map[string]accounting.ActivityType{
 				"email_sent": accounting.EmailSent, "email_opened": accounting.EmailOpened, "reply_received": accounting.ReplyReceived,
@@ -58,7 +60,7 @@ func DefaultMappings() map[string]Mapping {
 			},
 		},
 		"heyreach": {
-			Event: "event_type|eventType|event", ID: "event_id|eventId|id", Campaign: "campaign.id|campaign_id|campaignId",
+			Event: "event_type|eventType|event", ID: "event_id|eventId", Campaign: "campaign.id|campaign_id|campaignId",
 			Lead: "lead.id|lead.profile_url|lead.profileUrl|leadProfile.linkedInUrl|lead_id", Time: "timestamp", Platform: "heyreach",
 			Events: map[string]accounting.ActivityType{
 				"message_sent": accounting.EmailSent, "inmail_sent": accounting.EmailSent,

@@ -98,8 +98,8 @@ func TestEventsOfThePlatformsBecomeActivitiesOnce(t *testing.T) {
 		{"instantly", sent},
 		{"instantly", strings.Replace(sent, "email_sent", "lead_meeting_booked", 1)},
 		{"instantly", strings.Replace(sent, "email_sent", "email_bounced", 1)},
-		{"heyreach", `{"event_type":"MESSAGE_SENT","campaign":{"id":417},"lead":{"profile_url":"https://example.com/in/ada"},"id":"e-1"}`},
-		{"heyreach", `{"id":"e-1","event_type":"message_sent","lead":{"profile_url":"https://example.com/in/ada"},"campaign":{"id":417}}`},
+		{"heyreach", `{"event_type":"MESSAGE_SENT","campaign":{"id":417},"lead":{"profile_url":"https://example.com/in/ada"},"event_id":"e-1"}`},
+		{"heyreach", `{"event_id":"e-1","event_type":"message_sent","lead":{"profile_url":"https://example.com/in/ada"},"campaign":{"id":417}}`},
 		{"heyreach", `{"eventType":"MESSAGE_REPLY_RECEIVED","leadProfile":{"linkedInUrl":"https://example.com/in/ada"},"campaign":{"id":417,"name":"Q2"},"timestamp":"2026-11-22T11:00:00Z"}`},
 		{"heyreach", `{"event":"INMAIL_SENT","eventId":"e-2","campaignId":418,"lead":{"profileUrl":"https://example.com/in/bob"}}`},
 		{"generic", `{"type":"deal_won","id":"d-1","campaignId":"q4","leadId":"ada","emailId":"m-1","platform":"crm","value":2000.50,"currency":"usd"}`},
@@ -115,6 +115,25 @@ func TestEventsOfThePlatformsBecomeActivitiesOnce(t *testing.T) {
 		"reply_received 417/https://example.com/in/ada/ on heyreach by webhook/heyreach at 2026-11-22T11:00:00Z",
 		"email_sent 418/https://example.com/in/bob/ on heyreach by webhook/heyreach at 2026-11-22T12:00:00Z",
 		"deal_won q4/ada/m-1 on crm by webhook/generic at 2026-11-22T12:00:00Z 2000.5 USD",
+	}, r.store.list)
+}
+
+func TestTwoEventsOfOneLeadAreTwoThoughTheLeadsOwnFieldsAreAmongThem(t *testing.T) {
+	r := start(t)
+	for _, event := range []struct{ path, body string }{
+		{"instantly", `{"timestamp":"2026-11-22T10:00:00Z","event_type":"email_sent","workspace":"w","campaign_id":"q4","campaign_name":"Q4","lead_email":"ada@example.com","step":1,"email_id":"m-1","id":"7","lead_id":"ada"}`},
+		{"instantly", `{"timestamp":"2026-11-22T11:00:00Z","event_type":"email_sent","workspace":"w","campaign_id":"q4","campaign_name":"Q4","lead_email":"ada@example.com","step":2,"email_id":"m-2","id":"7","lead_id":"ada"}`},
+		{"heyreach", `{"is_inmail":false,"conversation_id":"c-1","id":"c-1","campaign":{"name":"Q4","id":417},"sender":{"id":5},"lead":{"id":"ada"},"timestamp":"2026-11-22T10:00:00Z","event_type":"message_reply_received"}`},
+		{"heyreach", `{"is_inmail":false,"conversation_id":"c-1","id":"c-1","campaign":{"name":"Q4","id":417},"sender":{"id":5},"lead":{"id":"ada"},"timestamp":"2026-11-22T11:00:00Z","event_type":"message_reply_received"}`},
+	} {
+		status, answer := r.send("POST", "/webhooks/"+event.path, event.body, "Authorization", bearer)
+		require.Equal(t, http.StatusOK, status, answer)
+	}
+	require.Equal(t, []string{
+		"email_sent q4/ada/m-1 on instantly by webhook/instantly at 2026-11-22T10:00:00Z",
+		"email_sent q4/ada/m-2 on instantly by webhook/instantly at 2026-11-22T11:00:00Z",
+		"reply_received 417/ada/ on heyreach by webhook/heyreach at 2026-11-22T10:00:00Z",
+		"reply_received 417/ada/ on heyreach by webhook/heyreach at 2026-11-22T11:00:00Z",
 	}, r.store.list)
 }
 
