@@ -171,4 +171,5 @@ func TestACampaignThatNoPathCanNameLinksToItsCalls(t *testing.T) {
 	f := twoCampaigns()
 	f.campaigns[0].ID = ".."
 	require.Contains(t, browse(t, newEconomicsHandler(t, f, nil), "/campaigns", http.StatusOK), `href="/calls?campaign_id=.."`)
+	require.Contains(t, browse(t, newEconomicsHandler(t, f, nil), "/", http.StatusOK), `href="/calls?campaign_id=.."`, "everywhere")
 }

@@ -55,6 +55,25 @@ func TestThePageOfLeadsShowsWasteWithItsAdviceAndEachLead(t *testing.T) {
 	require.Equal(t, "from", p.Errors[0].Field)
 }
 
+func TestALeadThatNoPathCanNameHasAPage(t *testing.T) {
+	for _, id := range []string{".", "..", "-", "..."} {
+		store := &fakeEconomics{leads: []accounting.LeadRow{{LeadID: id, CampaignID: "..", CostUSD: *usd("0.5"), Calls: 3, ProcessedAt: ptr(time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC))}}}
+		h := newEconomicsHandler(t, store, nil)
+		body := pageOf(t, h, "/leads")
+		require.Contains(t, body, `href="/calls?campaign_id=.."`)
+		address := "/leads/" + id
+		if id == "." || id == ".." {
+			address = "/leads/-?id=" + id
+		}
+		require.Contains(t, body, `href="`+address+`"`)
+		require.Contains(t, spaced(pageOf(t, h, address)), "Lead "+id)
+	}
+	p := problemIn(t, get(newEconomicsHandler(t, &fakeEconomics{}, nil), "/emails/-?id=.."), http.StatusNotFound)
+	require.Contains(t, p.Detail, "email ..")
+	p = problemIn(t, get(newEconomicsHandler(t, &fakeEconomics{}, nil), "/leads/-?id=ada"), http.StatusNotFound)
+	require.Contains(t, p.Detail, "lead -", "another name does not stand there")
+}
+
 func TestThePageOfLeadsSaysHowToGetOne(t *testing.T) {
 	require.Contains(t, spaced(pageOf(t, newEconomicsHandler(t, &fakeEconomics{}, nil), "/leads")), "No lead yet. A call with the header X-Lead-ID makes one.")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ var pageFuncs = template.FuncMap{
 	"words":        words,
 	"query":        query,
 	"segment":      url.PathEscape,
+	"link":         pageLink,
 	"navigate":     func() any { return navigation },
 	"scope":        scopeText,
 	"score":        scoreText,
@@ -239,6 +241,31 @@ func query(pairs ...string) string {
 		}
 	}
 	return "?" + values.Encode()
+}
+
+// pageLink is the address of the page of a campaign, lead or email; folder is
+// campaigns, leads or emails, pairs are what else it says. Browsers take the
+// names "." and ".." in a path for folders, escaped or not: those of leads and
+// emails stand in the query, and of such a campaign the calls are shown.
+func pageLink(folder, id string, pairs ...string) string {
+	if id != "." && id != ".." {
+		if address := query(pairs...); address != "?" {
+			return "/" + folder + "/" + url.PathEscape(id) + address
+		}
+		return "/" + folder + "/" + url.PathEscape(id)
+	}
+	if folder == "campaigns" {
+		return "/calls" + query("campaign_id", id)
+	}
+	return "/" + folder + "/-" + query("id", id)
+}
+
+// linkedID is the id in an address that pageLink has made.
+func linkedID(r *http.Request) string {
+	if id := r.URL.Query().Get("id"); r.PathValue("id") == "-" && (id == "." || id == "..") {
+		return id
+	}
+	return r.PathValue("id")
 }
 
 // timeElement shows a time: in UTC, and by the page's script in the reader's

@@ -105,7 +105,7 @@ func (h *Handler) leadPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
 		return nothingBehind("leads")
 	}
-	page := &onePage{ID: r.PathValue("id")}
+	page := &onePage{ID: linkedID(r)}
 	group, ctx := errgroup.WithContext(r.Context())
 	readInto(group, func() (*answer[leadPage], error) { return h.economics.findLead(ctx, &leadInput{ID: page.ID}) },
 		func(a *answer[leadPage]) { page.Lead, page.Activities = &a.Body.Data, a.Body.Data.Activities })
@@ -125,7 +125,7 @@ func (h *Handler) emailPage(w http.ResponseWriter, r *http.Request) error {
 	if h.economics == nil {
 		return nothingBehind("emails")
 	}
-	page := &onePage{ID: r.PathValue("id")}
+	page := &onePage{ID: linkedID(r)}
 	group, ctx := errgroup.WithContext(r.Context())
 	readInto(group, func() (*answer[emailPage], error) { return h.economics.findEmail(ctx, &emailInput{ID: page.ID}) },
 		func(a *answer[emailPage]) { page.Email, page.Activities = &a.Body.Data, a.Body.Data.Activities })
