@@ -108,4 +108,7 @@ type DecisionFilter struct {
 type DecisionPage struct {
 	Rows       []DecisionRow
 	NextCursor string
+	// SearchedTo is how far back was searched, where that is not to the end: then
+	// there may be fewer rows than asked for, or none, and more on the next page.
+	SearchedTo *time.Time
 }

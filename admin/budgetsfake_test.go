@@ -20,7 +20,8 @@ type fakeBudgets struct {
 	decisions []accounting.DecisionRow
 	alerts    []accounting.Alert
 	leases    []accounting.LeaseRow
-	cursor    string // the next one
+	cursor    string     // the next one
+	searched  *time.Time // how far back decisions were
 	err       error
 
 	mu        sync.Mutex
@@ -93,7 +94,7 @@ func (f *fakeBudgets) BudgetStatuses(_ context.Context, id string, _ time.Time, 
 
 func (f *fakeBudgets) ListDecisions(_ context.Context, filter accounting.DecisionFilter) (accounting.DecisionPage, error) {
 	f.decided = filter
-	return accounting.DecisionPage{Rows: f.decisions, NextCursor: f.cursor}, f.err
+	return accounting.DecisionPage{Rows: f.decisions, NextCursor: f.cursor, SearchedTo: f.searched}, f.err
 }
 
 func (f *fakeBudgets) FindDecision(_ context.Context, id accounting.RequestID) (accounting.DecisionRow, error) {

@@ -31,7 +31,8 @@ var listDecisionsOperation = huma.Operation{
 	Summary:     "What budgets and stops decided",
 	Description: "Decisions about calls, newest first, one row a call, as the table budget_decisions holds them: the verdict, why, and every budget that applied as it stood. " +
 		"Refusals like each other within one second are one row with a count. A call to which no budget and no stop applied has no row. " +
-		"Filters narrow the list together; one that is empty or absent matches everything. To read on, repeat the request with the cursor of the page before.",
+		"Filters narrow the list together; one that is empty or absent matches everything. To read on, repeat the request with the cursor of the page before. " +
+		"Where no index finds what is asked for (budget, purpose, model, several filters at once), one request looks at 20,000 decisions at most: then a page may hold fewer rows than limit, or none, searched_to says how far it went, and next_cursor goes on; since and until make it short.",
 	Tags:                         []string{"guard"},
 	Security:                     needsToken,
 	Errors:                       []int{http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable},
@@ -102,6 +103,7 @@ type decisionsOutput struct {
 type decisionList struct {
 	Rows       []accounting.DecisionRow `json:"rows" nullable:"false" doc:"Newest first."`
 	NextCursor *string                  `json:"next_cursor" doc:"The cursor of the next, older page; null on the last one." example:"MjAyNi0xMS0yMg"`
+	SearchedTo *time.Time               `json:"searched_to" doc:"How far back was searched, if that ended before the page was full: then older decisions may match, and next_cursor goes on. null: the page is full, or there are no others." example:"2026-11-21T10:00:00Z"`
 }
 
 // listDecisions answers GET /api/guard/decisions.
@@ -115,7 +117,7 @@ func (h *Handler) listDecisions(ctx context.Context, in *decisionsInput) (*decis
 	if err != nil {
 		return nil, lateOr(ctx, limited, err)
 	}
-	list := decisionList{Rows: orEmpty(page.Rows)}
+	list := decisionList{Rows: orEmpty(page.Rows), SearchedTo: page.SearchedTo}
 	for i := range list.Rows {
 		list.Rows[i] = tidyDecision(list.Rows[i])
 	}

@@ -44,7 +44,9 @@ func TestDecisionsAreListedByFilter(t *testing.T) {
 	require.Contains(t, body, `"calls":[]`)
 
 	store.decisions, store.cursor = nil, ""
-	require.JSONEq(t, `{"success":true,"data":{"rows":[],"next_cursor":null}}`, bodyOf(t, get(h, "/api/guard/decisions")))
+	require.JSONEq(t, `{"success":true,"data":{"rows":[],"next_cursor":null,"searched_to":null}}`, bodyOf(t, get(h, "/api/guard/decisions")))
+	store.cursor, store.searched = "older", ptr(time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC))
+	require.JSONEq(t, `{"success":true,"data":{"rows":[],"next_cursor":"older","searched_to":"2026-11-02T10:00:00Z"}}`, bodyOf(t, get(h, "/api/guard/decisions?model=m")))
 	for _, query := range []string{"verdict=fine", "reason=bad_luck", "limit=0", "campaign=q4", "since=today", "since=2026-11-02T00:00:00Z&until=2026-11-01T00:00:00Z", "model=a&model=b"} {
 		problemIn(t, get(h, "/api/guard/decisions?"+query), http.StatusUnprocessableEntity)
 	}

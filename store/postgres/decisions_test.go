@@ -61,6 +61,45 @@ func TestARefusedCallIsADecisionAndNothingElse(t *testing.T) {
 	require.ErrorIs(t, err, accounting.ErrUnknownCall)
 }
 
+func TestASearchForDecisionsEndsAfterSomeAndGoesOnWithItsCursor(t *testing.T) {
+	s := budgetStore(t)
+	_, err := s.pool.Exec(t.Context(), `INSERT INTO budget_decisions (id, created_at, verdict, campaign_id, purpose, model, budgets)
+		SELECT gen_random_uuid(), $1::timestamptz - i * interval '1 second', 'allowed', 'q4', 'follow_up', 'openai/gpt-4o', '[{"budget_id": "monthly-ai"}]'
+		FROM generate_series(1, 25000) i`, noon)
+	require.NoError(t, err)
+	old := refusedCall(noon.Add(-22_000 * time.Second))
+	old.Tags.Purpose, old.Decision.Model = "research", "openai/gpt-5"
+	ship(t, s, old)
+	for _, f := range []accounting.DecisionFilter{{Purpose: "research"}, {Model: "openai/gpt-5"}, {BudgetID: "q4"}, {CampaignID: "q4", Purpose: "research"}, {CampaignID: "q4", Verdict: accounting.VerdictBlocked}} {
+		f.Limit = 10
+		page, err := s.ListDecisions(t.Context(), f)
+		require.NoError(t, err)
+		require.Empty(t, page.Rows, "%+v", f)
+		require.Equal(t, noon.Add(-20_000*time.Second), *page.SearchedTo, "%+v", f)
+		f.Cursor = page.NextCursor
+		page, err = s.ListDecisions(t.Context(), f)
+		require.NoError(t, err)
+		require.Len(t, page.Rows, 1, "%+v", f)
+		require.Nil(t, page.SearchedTo, "to the end")
+		require.Empty(t, page.NextCursor)
+	}
+	for _, f := range []accounting.DecisionFilter{{}, {CampaignID: "q4"}, {Verdict: accounting.VerdictBlocked}, {LeadID: "l1"}, {Purpose: "follow_up"}, {BudgetID: "monthly-ai"},
+		{Purpose: "research", Until: noon.Add(-21_000 * time.Second)}, {Purpose: "research", LeadID: "l1"}} {
+		f.Limit = 1
+		page, err := s.ListDecisions(t.Context(), f)
+		require.NoError(t, err)
+		require.Len(t, page.Rows, 1, "%+v", f)
+		require.Nil(t, page.SearchedTo, "%+v", f)
+	}
+	between, err := s.ListDecisions(t.Context(), accounting.DecisionFilter{Purpose: "follow_up", Limit: 1000, Since: noon.Add(-1500 * time.Second)})
+	require.NoError(t, err)
+	require.Len(t, between.Rows, 1000)
+	rest, err := s.ListDecisions(t.Context(), accounting.DecisionFilter{Purpose: "follow_up", Limit: 1000, Since: noon.Add(-1500 * time.Second), Cursor: between.NextCursor})
+	require.NoError(t, err)
+	require.Len(t, rest.Rows, 500)
+	require.Empty(t, rest.NextCursor)
+}
+
 func TestTheDecisionOfASentCallIsItsFirst(t *testing.T) {
 	s := hardBudget(t)
 	e := charged("r1", "1.5", "gen-1", "0.5")
