@@ -233,13 +233,19 @@ func (e *economics) campaign(ctx context.Context, id string, w monthWindow) (acc
 		return accounting.CampaignRow{}, err
 	}
 	if len(sums) == 0 {
-		return accounting.CampaignRow{}, newProblem(http.StatusNotFound, "There is no campaign %s from %s to %s: no call or activity names it, and nothing was told about it.", shown(id), w.from, w.to)
+		return accounting.CampaignRow{}, noCampaign(id, w)
 	}
 	shares, _, _, err := e.fixedShares(ctx, w)
 	if err != nil {
 		return accounting.CampaignRow{}, err
 	}
 	return e.Targets.ReportCampaign(&sums[0], shares[id], e.meetingValue()), nil
+}
+
+// noCampaign is the answer to a campaign that nobody has named: most often its
+// name is misspelt.
+func noCampaign(id string, w monthWindow) error {
+	return newProblem(http.StatusNotFound, "There is no campaign %s from %s to %s: no call or activity names it, and nothing was told about it.", shown(id), w.from, w.to)
 }
 
 // putCampaignInput is the request of PUT /api/campaigns/{id}.

@@ -448,4 +448,5 @@ func TestWasteHasItsShareAndAdvice(t *testing.T) {
 		require.NotEmpty(t, k.Advice(), k)
 		require.NotEmpty(t, wasteRows[k], k)
 	}
+	ask(t, newEconomicsHandler(t, f, nil), "GET", "/api/waste?campaign_id=q5", "", 404)
 }

@@ -93,7 +93,7 @@ var wasteOperation = huma.Operation{
 	Summary: "What was spent in vain",
 	Description: "Sums by kind, each call in one kind only, the first that fits: failed, cancelled, truncated (cut by a limit of tokens), redrafted (a later draft of the same email took its place), " +
 		"then what is left of leads that bounced, unsubscribed, or to which nothing was sent in time. Calls count on their day, leads on the day of their first call. Each kind has its advice, and where to find its rows.",
-	Tags: []string{"leads"}, Security: needsToken, Errors: economicsErrors, RejectUnknownQueryParameters: true,
+	Tags: []string{"leads"}, Security: needsToken, Errors: append([]int{http.StatusNotFound}, economicsErrors...), RejectUnknownQueryParameters: true,
 }
 
 func (e *economics) leadRoutes(api huma.API) {
@@ -406,7 +406,7 @@ func (e *economics) waste(ctx context.Context, in *wasteInput) (*answer[wasteRep
 	if err != nil {
 		return nil, err
 	}
-	spent, err := e.spent(reading, from, to, campaign)
+	spent, err := e.spent(reading, w, campaign)
 	if err != nil {
 		return nil, err
 	}
@@ -419,15 +419,19 @@ func (e *economics) waste(ctx context.Context, in *wasteInput) (*answer[wasteRep
 	return answered(report), nil
 }
 
-// spent is the AI cost of some days, EUR, of a campaign or (nil) all.
-func (e *economics) spent(ctx context.Context, from, to accounting.Day, campaign *string) (accounting.Amount, error) {
+// spent is the AI cost of some months, EUR, of a campaign or (nil) all.
+func (e *economics) spent(ctx context.Context, w monthWindow, campaign *string) (accounting.Amount, error) {
+	from, to := w.days()
 	if campaign == nil {
 		report, err := e.Store.UsageReport(ctx, from, to)
 		return report.Totals.CostEUR, err
 	}
 	sums, err := e.Store.Campaigns(ctx, from, to, e.wasteBefore(), campaign, 1)
-	if err != nil || len(sums) == 0 {
+	switch {
+	case err != nil:
 		return accounting.Amount{}, err
+	case len(sums) == 0:
+		return accounting.Amount{}, noCampaign(*campaign, w) // which is not one that wastes nothing
 	}
 	return sums[0].AICostEUR, nil
 }

@@ -81,30 +81,33 @@ func (s *Store) receiveActivity(a accounting.CampaignActivity) *activity {
 	return r
 }
 
-// convertValues converts values told in USD, at the rate of the present day.
+// convertValues converts values told in USD at the rate of the day on which it
+// happened, as calls are: so it does not matter when an activity is recorded.
 func (s *Store) convertValues(ctx context.Context, tx pgx.Tx, rows []*activity) error {
-	var rate *decimal.Decimal
+	rates := make(map[time.Time]decimal.Decimal)
 	for _, a := range rows {
-		if a.value == nil || a.currency != text(accounting.USD) {
-			continue
+		if a.isInDollars() {
+			rates[a.day()] = decimal.Decimal{}
 		}
-		if rate == nil {
-			present, err := rateOf(ctx, tx, s.now())
-			if err != nil {
-				return err
-			}
-			rate = &present
+	}
+	if err := readRates(ctx, tx, rates); err != nil {
+		return err
+	}
+	for _, a := range rows {
+		if a.isInDollars() {
+			eur := a.value.Mul(rates[a.day()])
+			a.valueEUR = &eur
 		}
-		eur := a.value.Mul(*rate)
-		a.valueEUR = &eur
 	}
 	return nil
 }
 
+func (a *activity) isInDollars() bool       { return a.value != nil && a.currency == text(accounting.USD) }
+func (a *activity) day() time.Time          { return a.occurredAt.Truncate(24 * time.Hour) }
 func (a *activity) month() accounting.Month { return accounting.MonthOf(a.occurredAt) }
 func (a *activity) leadKey() leadKey        { return leadKey{string(a.lead), string(a.campaign)} }
 func (a *activity) dayKey() placeKey {
-	return placeKey{a.occurredAt.Truncate(24 * time.Hour), string(a.campaign), string(a.platform), string(a.kind)}
+	return placeKey{a.day(), string(a.campaign), string(a.platform), string(a.kind)}
 }
 
 // insertActivities inserts those that are new, and returns which those are. The

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -169,11 +170,23 @@ func convertMonths(ctx context.Context, tx pgx.Tx, since accounting.Day) ([]acco
 	return months, err
 }
 
-// rateOf is EUR for one USD on the UTC day of t.
-func rateOf(ctx context.Context, tx pgx.Tx, t time.Time) (rate decimal.Decimal, err error) {
-	if err = tx.QueryRow(ctx, `-- name: day_rate
-		SELECT day_rate($1::date)`, accounting.DayOf(t).Start()).Scan(&rate); err != nil {
-		return rate, fmt.Errorf("find the exchange rate of %s: %w", accounting.DayOf(t), err)
+// readRates sets, for each UTC day that is a key, what one USD was in EUR.
+func readRates(ctx context.Context, tx pgx.Tx, rates map[time.Time]decimal.Decimal) error {
+	if len(rates) == 0 {
+		return nil
 	}
-	return rate, nil
+	rows, err := tx.Query(ctx, `-- name: day_rates
+		SELECT day, day_rate(day) FROM unnest($1::date[]) AS day`, slices.Collect(maps.Keys(rates)))
+	if err != nil {
+		return fmt.Errorf("find the exchange rates of %d days: %w", len(rates), err)
+	}
+	var day time.Time
+	var rate decimal.Decimal
+	if _, err := pgx.ForEachRow(rows, []any{&day, &rate}, func() error {
+		rates[day] = rate
+		return nil
+	}); err != nil {
+		return fmt.Errorf("find the exchange rates of %d days: %w", len(rates), err)
+	}
+	return nil
 }

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
@@ -179,14 +181,21 @@ func TestRatesThatChangeUnderWritersLeaveEveryEuroRight(t *testing.T) {
 	requireExactRollups(t, s)
 }
 
-func TestAValueInDollarsIsConvertedAtTheRateOfTheDayItIsRecorded(t *testing.T) {
+func TestAValueInDollarsIsConvertedAtTheRateOfTheDayOnWhichItHappened(t *testing.T) {
 	s := newStore(t)
 	s.opts.Now = func() time.Time { return noon }
-	putRate(t, s, rateOn("2026-11-20", "0.8"))
-	_, err := s.RecordActivities(t.Context(), []accounting.CampaignActivity{{ID: "deal", Type: accounting.DealWon, CampaignID: "q4",
-		Value: accounting.Some(dec("100")), Currency: accounting.USD, OccurredAt: noon.AddDate(0, 0, -10)}})
+	putRate(t, s, rateOn("2026-11-12", "0.5"), rateOn("2026-11-13", "0.8"))
+	midnight := time.Date(2026, 11, 13, 0, 0, 0, 0, time.UTC)
+	deal := func(at time.Time) accounting.CampaignActivity {
+		return accounting.CampaignActivity{Type: accounting.DealWon, CampaignID: "q4", Value: accounting.Some(dec("100")), Currency: accounting.USD, OccurredAt: at}
+	}
+	record(t, s, deal(noon), deal(midnight), deal(midnight.Add(-time.Millisecond)), deal(midnight.AddDate(0, 0, -30)))
+	rows, err := s.pool.Query(t.Context(), `SELECT value_eur FROM activities ORDER BY occurred_at`)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, count1(t, s, `SELECT count(*) FROM activities WHERE value = 100 AND currency = 'USD' AND value_eur = 80`))
+	values, err := pgx.CollectRows(rows, pgx.RowTo[decimal.Decimal])
+	require.NoError(t, err)
+	require.Equal(t, "[92 50 80 80]", fmt.Sprint(values), "the first one at the configured rate: none is dated before it")
+	requireExactRollups(t, s)
 }
 
 func TestAnOlderBursarAndPsqlLeaveTheEurosRight(t *testing.T) {

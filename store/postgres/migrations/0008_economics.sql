@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS activities (
     platform     text,
     value        numeric CHECK (value >= 0),       -- of a meeting or a deal, in currency
     currency     text CHECK (currency IN ('USD', 'EUR')),
-    value_eur    numeric,                          -- at the rate of the day on which it was recorded
+    value_eur    numeric,                          -- at the rate of the day on which it happened
     metadata     jsonb,
     source       text NOT NULL DEFAULT 'api',      -- api, lead, webhook/instantly, …
     occurred_at  timestamptz NOT NULL,
