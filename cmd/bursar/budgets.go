@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/shopspring/decimal"
-
 	"bursar/accounting"
 	"bursar/accounting/guard"
 	"bursar/accounting/settle"
@@ -23,6 +21,7 @@ type budgeting struct {
 	guard   *guard.Guard
 	prices  *settle.Prices
 	rules   *knownRules
+	rate    budgetRate
 }
 
 // knownRules passes the guard's rules on and remembers the budgets in them, for
@@ -75,7 +74,7 @@ func (p *program) openBudgets(context.Context) error {
 	if b.guard, err = guard.New(guard.Options{
 		Replica: b.replica, Bank: p.store, Rules: b.rules, StopBook: p.store, Recorder: p.recorder,
 		StopFile: filepath.Join(p.cfg.Data.Dir, "rules.json"), Required: required,
-		Rate: func() decimal.Decimal { return p.cfg.Economics.USDToEURRate }, Shipped: p.allShipped,
+		Rate: b.rate.present, Shipped: p.allShipped,
 		GrantWait: p.cfg.Budgets.GrantWait, RefreshInterval: p.cfg.Budgets.RefreshInterval,
 		LeaseIdle: p.cfg.Budgets.LeaseIdle, MaxCached: p.cfg.Budgets.MaxCached,
 		Registerer: p.registry, Logger: p.log}); err != nil {

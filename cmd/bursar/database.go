@@ -19,7 +19,8 @@ import (
 // the schema up to date. A database that does not answer is waited for in the
 // background: calls go on, and their events wait in the journal.
 func (p *program) openStore(ctx context.Context) (err error) {
-	if p.cluster, p.store, err = openStore(ctx, p.cfg, p.log, p.registry, p.storeAlerts); err != nil {
+	atRate := func(o *postgres.Options) { o.BudgetRate = p.budgeting.rate.present }
+	if p.cluster, p.store, err = openStore(ctx, p.cfg, p.log, p.registry, p.storeAlerts, atRate); err != nil {
 		return err
 	}
 	if err := p.openDeliveries(); err != nil {
@@ -45,6 +46,9 @@ func (p *program) migrate(ctx context.Context) error {
 		return err
 	}
 	if err := p.store.EnsureBudget(ctx, p.monthlyAI()); err != nil {
+		return err
+	}
+	if err := p.budgeting.rate.refresh(ctx, p.store, time.Now()); err != nil {
 		return err
 	}
 	p.migrated.Store(true)

@@ -91,6 +91,7 @@ func newProgram(ctx context.Context, cfg config.Config, log zerolog.Logger, post
 
 func makeProgram(cfg config.Config, log zerolog.Logger, posted ...func([]accounting.Posting)) *program {
 	p := &program{cfg: cfg, log: log, listeners: posted, registry: prometheus.NewRegistry(), fatal: make(chan error, 8)}
+	p.budgeting.rate.configured = cfg.Economics.USDToEURRate
 	p.budgeting.replica = accounting.NewRequestID(time.Now(), rand.Uint64(), rand.Uint64()).String() // a UUID as good as any
 	return p
 }

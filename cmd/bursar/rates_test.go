@@ -40,6 +40,7 @@ func TestADashboardFollowsTheECBAndFixedCostsOfItsMonth(t *testing.T) {
 		return len(book.Rates) == 1
 	}, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, "0.8 ecb", book.Rates[0].Rate.String()+" "+book.Rates[0].Source)
+	require.Eventually(t, func() bool { return r.budgeting.rate.present().String() == "0.8" }, 30*time.Second, 20*time.Millisecond)
 
 	status, answer := r.call("/api/v1/chat/completions", `{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Write an email"}]}`)
 	require.Equal(t, http.StatusOK, status, answer)
@@ -50,6 +51,11 @@ func TestADashboardFollowsTheECBAndFixedCostsOfItsMonth(t *testing.T) {
 		return month.TotalMonthlySpend
 	}
 	variable := fake.Total().Mul(decimal.RequireFromString("0.8"))
+	var budget struct {
+		Status []struct{ Settled decimal.Decimal }
+	}
+	r.data("GET", "/api/budgets/monthly-ai", "", &budget)
+	require.Equal(t, variable.String(), budget.Status[0].Settled.String(), "a budget in EUR counts the EUR that the dashboard shows")
 	require.Equal(t, variable.Add(decimal.NewFromInt(97+48)).String(), total().String())
 
 	var costs struct{ Present []struct{ Name string } }

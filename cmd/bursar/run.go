@@ -62,6 +62,7 @@ func (p *program) start() error {
 	}
 	p.loop("journal adoption", p.adopt)
 	p.loop("prices", p.budgeting.prices.Run)
+	p.loop("rate of budgets", func(ctx context.Context) error { return p.budgeting.rate.follow(ctx, p.store, p.log) })
 	p.loop("leases of dead processes", p.closeDeadLeases)
 	p.loop("shipper", p.shipper.Run)
 	p.loop("guard", p.budgeting.guard.Run) // before the shipper in stopping: it has refusals to record

@@ -168,7 +168,7 @@ func (s *Store) burn(ctx context.Context, b *booked, status *accounting.BudgetSt
 		return fmt.Errorf("burn rate of budget %s: %w", b.ID, err)
 	}
 	if b.Currency == accounting.EUR {
-		spent = spent.Mul(s.opts.USDToEURRate)
+		spent = spent.Mul(s.budgetRate())
 	}
 	elapsed := decimal.NewFromInt(int64(now.Sub(from)))
 	status.BurnRate = &accounting.Amount{Decimal: spent.Mul(decimal.NewFromInt(int64(time.Hour))).DivRound(elapsed, burnDecimals)}

@@ -103,9 +103,12 @@ func (s *Store) receiveCall(e *accounting.Event, m *reception) {
 	if m.settleNextAt, due = s.dueAt(r); due {
 		r.settleNextAt = &m.settleNextAt
 	}
-	r.reservation, r.usdToEUR = reservationOf(e.Decision), &s.opts.USDToEURRate
+	r.reservation = reservationOf(e.Decision)
 	if e.Decision != nil && e.Decision.Rate.IsPositive() {
 		r.usdToEUR = &e.Decision.Rate
+	} else {
+		rate := s.budgetRate()
+		r.usdToEUR = &rate
 	}
 }
 

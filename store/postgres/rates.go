@@ -170,6 +170,16 @@ func convertMonths(ctx context.Context, tx pgx.Tx, since accounting.Day) ([]acco
 	return months, err
 }
 
+// RateOn is EUR for one USD on a UTC day, as reports convert it: the latest rate
+// dated on or before it, else the configured one.
+func (s *Store) RateOn(ctx context.Context, day accounting.Day) (rate decimal.Decimal, err error) {
+	if err = s.pool.QueryRow(ctx, `-- name: day_rate
+		SELECT day_rate($1::date)`, day.Start()).Scan(&rate); err != nil {
+		return rate, fmt.Errorf("find the exchange rate of %s: %w", day, err)
+	}
+	return rate, nil
+}
+
 // readRates sets, for each UTC day that is a key, what one USD was in EUR.
 func readRates(ctx context.Context, tx pgx.Tx, rates map[time.Time]decimal.Decimal) error {
 	if len(rates) == 0 {

@@ -211,3 +211,27 @@ func TestAnOlderBursarAndPsqlLeaveTheEurosRight(t *testing.T) {
 	require.Equal(t, "6 0.5 129", euros(t, s, november))
 	require.Equal(t, "92 0.92 215", euros(t, s, accounting.Month{Year: 2026, Month: time.October}), "a month without calls is at the rate beside it")
 }
+
+func TestACallCountsTowardsBudgetsAtTheRateThatIsKnownWhenItIsMade(t *testing.T) {
+	s := newStore(t)
+	rate := dec("0.8")
+	s.opts.BudgetRate = func() decimal.Decimal { return rate }
+	unseen, decided := closed(noon, "gen-1", "1"), closed(noon, "gen-2", "1")
+	decided.Decision = &accounting.BudgetDecision{Verdict: accounting.VerdictAllowed, Rate: dec("0.7")}
+	ship(t, s, unseen, decided)
+	rate = dec("0.5")
+	ship(t, s, unseen, decided, closed(noon, "gen-3", "1")) // the first two again
+
+	putRate(t, s, rateOn("2026-11-20", "0.9"))
+	rows, err := s.pool.Query(t.Context(), `SELECT usd_to_eur FROM openrouter_usage ORDER BY generation_id`)
+	require.NoError(t, err)
+	kept, err := pgx.CollectRows(rows, pgx.RowTo[decimal.Decimal])
+	require.NoError(t, err)
+	require.Equal(t, "[0.8 0.7 0.5]", fmt.Sprint(kept))
+
+	for day, want := range map[string]string{"2026-11-19": "0.92", "2026-11-20": "0.9", "2026-11-22": "0.9"} {
+		of, err := s.RateOn(t.Context(), onDay(t, day))
+		require.NoError(t, err)
+		require.Equal(t, want, of.String(), day)
+	}
+}

@@ -28,7 +28,11 @@ type Options struct {
 	// What a month of monthly_costs starts with when its first call arrives.
 	InstantlyCost decimal.Decimal // EUR a month
 	WorkspaceCost decimal.Decimal // EUR a month
-	USDToEURRate  decimal.Decimal // EUR for one USD
+	USDToEURRate  decimal.Decimal // EUR for one USD, until a dated rate exists
+
+	// BudgetRate is EUR for one USD just now, at which a call whose decision does
+	// not say otherwise counts towards budgets in EUR for good; nil: USDToEURRate.
+	BudgetRate func() decimal.Decimal
 
 	// FirstLookup is how long after its end a call without a cost is looked up
 	// for the first time: OpenRouter publishes its record some seconds later.
@@ -160,6 +164,14 @@ func (s *Store) now() time.Time {
 		return time.Now()
 	}
 	return s.opts.Now()
+}
+
+// budgetRate is the rate at which calls count towards budgets in EUR.
+func (s *Store) budgetRate() decimal.Decimal {
+	if s.opts.BudgetRate == nil {
+		return s.opts.USDToEURRate
+	}
+	return s.opts.BudgetRate()
 }
 
 // givenTime is the time by the clock of the options, nil if they name none.
