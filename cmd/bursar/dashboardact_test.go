@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,6 +50,8 @@ func TestWhatIsDoneOnTheDashboardBindsTheNextCall(t *testing.T) {
 		{"the emergency stop refuses calls until it is lifted", stopBinds},
 		{"an alert that was seen is gone", alertIsSeen},
 		{"a fixed cost and an exchange rate move the figures", settingsMoveFigures},
+		{"a planned budget that was deleted is made again where that is ticked", plannedBudgetComesBack},
+		{"a draft of an experiment is deleted", draftIsDeleted},
 	} {
 		t.Run(deed.name, func(t *testing.T) { deed.do(t, r, tab) })
 	}
@@ -59,6 +63,52 @@ const (
 	budgetForm = `form[data-api="POST /api/budgets"]`
 	held       = "held-by-the-form"
 )
+
+func plannedBudgetComesBack(t *testing.T, r *running, tab context.Context) {
+	const form = `form[data-api="POST /api/budget-plan/apply"]`
+	planned := func() (list []accounting.Budget) {
+		for _, b := range data[struct{ Budgets []accounting.Budget }](r, http.StatusOK, "GET", "/api/budgets", "").Budgets {
+			if b.Origin == accounting.OriginPlan {
+				list = append(list, b)
+			}
+		}
+		return list
+	}
+	apply := func() {
+		click(t, tab, form+` [name="sure"]`)
+		andReload(t, tab, form+" > button")
+	}
+	visit(t, tab, r.adminURL()+"/budgets/plan")
+	apply()
+	made := planned()
+	require.Greater(t, len(made), 1)
+	data[struct{ ID string }](r, http.StatusOK, "DELETE", "/api/budgets/"+made[0].ID, "")
+	visit(t, tab, r.adminURL()+"/budgets/plan")
+	apply()
+	require.Len(t, planned(), len(made)-1, "nobody has ticked it")
+	click(t, tab, form+` [name^="again."]`)
+	apply()
+	again := planned()
+	require.Len(t, again, len(made))
+	require.True(t, slices.ContainsFunc(again, func(b accounting.Budget) bool {
+		return b.Scope.CampaignID == made[0].Scope.CampaignID && b.ID != made[0].ID
+	}))
+	data[accounting.PlanUndo](r, http.StatusOK, "POST", "/api/budget-plan/rollback", "")
+	data[accounting.PlanUndo](r, http.StatusOK, "POST", "/api/budget-plan/rollback", "")
+}
+
+func draftIsDeleted(t *testing.T, r *running, tab context.Context) {
+	const form = `form[data-api="POST /api/experiments"]`
+	visit(t, tab, r.adminURL()+"/experiments")
+	fill(t, tab, form, "name", "Of no use")
+	andReload(t, tab, form+" > button")
+	visit(t, tab, r.adminURL()+"/experiments/of-no-use")
+	click(t, tab, `button[data-dialog="delete"]`)
+	click(t, tab, `#delete button.danger`)
+	await(t, tab, `location.pathname === "/experiments" && document.readyState === "complete"`)
+	status, _ := r.ask("GET", "/api/experiments/of-no-use", "")
+	require.Equal(t, http.StatusNotFound, status)
+}
 
 func budgetBinds(t *testing.T, r *running, tab context.Context) {
 	visit(t, tab, r.adminURL()+"/budgets")

@@ -144,7 +144,10 @@ func (s *Store) writeDeleted(ctx context.Context, tx pgx.Tx, m *plannedMoves) er
 		func(r *row) { d.budgets.move(was.sharesOf(r, nil), is.sharesOf(r, nil)) }, m.present); err != nil {
 		return err
 	}
-	return s.postBudgets(ctx, tx, d)
+	if err := s.postBudgets(ctx, tx, d); err != nil {
+		return err
+	}
+	return s.raise(ctx, tx, d.alerts)
 }
 
 func (s *Store) writeMoved(ctx context.Context, tx pgx.Tx, m *plannedMoves) error {
