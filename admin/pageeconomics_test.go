@@ -213,10 +213,21 @@ func TestNoPageWaitsForWhatOpenRoutersAccountHasLeft(t *testing.T) {
 	require.Contains(t, spaced(pageOf(t, h, "/")), "OpenRouter's account has 94.5 USD left")
 }
 
-func TestDollarsAreShownAtTheMonthsOwnRate(t *testing.T) {
-	month := accounting.MonthReport{MonthFigures: accounting.MonthFigures{Month: accounting.MonthOf(economicsNow), OpenRouterUSD: usd("100").Decimal,
-		USDToEUR: usd("0.8").Decimal, OpenRouterEUR: accounting.Some(usd("80").Decimal)}}
-	h := newEconomicsHandler(t, &fakeEconomics{months: []accounting.MonthReport{month}}, nil)
-	body := bodyOf(t, get(h, "/", "Accept", "text/html", "Cookie", currencyCookie+"=USD"))
-	require.Contains(t, body, `data-live="month-total">$100.00<`, "what OpenRouter charged, to the cent")
+func TestDollarsAreShownAtTheRateOfTheMonthsThatAPageIsOf(t *testing.T) {
+	billed := func(month accounting.Month, dollars, euros string) accounting.MonthReport {
+		return accounting.MonthReport{MonthFigures: accounting.MonthFigures{Month: month, OpenRouterUSD: usd(dollars).Decimal,
+			USDToEUR: usd(euros).Div(usd(dollars).Decimal), OpenRouterEUR: accounting.Some(usd(euros).Decimal)}}
+	}
+	present := accounting.MonthOf(economicsNow)
+	campaign := accounting.CampaignSums{ID: "q4", AICostEUR: *usd("45"), AICostUSD: *usd("50")}
+	h := newEconomicsHandler(t, &fakeEconomics{campaigns: []accounting.CampaignSums{campaign}, months: []accounting.MonthReport{
+		billed(present, "100", "80"), billed(accounting.Month{Year: 2026, Month: time.October}, "50", "45"), billed(accounting.Month{Year: 2026, Month: time.September}, "150", "105")}}, nil)
+	inDollars := func(address string) string {
+		return bodyOf(t, get(h, address, "Accept", "text/html", "Cookie", currencyCookie+"=USD"))
+	}
+	require.Contains(t, inDollars("/"), `data-live="month-total">$100.00<`, "what OpenRouter charged, to the cent")
+	require.Contains(t, inDollars("/campaigns"), "45 EUR, shown at 0.8 EUR for one USD")
+	require.Contains(t, inDollars("/campaigns?from=2026-10"), "45 EUR, shown at 0.9 EUR for one USD", "50 USD, as they were billed")
+	require.Contains(t, inDollars("/campaigns?from=2026-09&to=2026-10"), "45 EUR, shown at 0.75 EUR for one USD")
+	require.Contains(t, inDollars("/campaigns?from=2026-08"), "45 EUR, shown at 0.8 EUR for one USD", "nothing was billed in August")
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
 	"html/template"
@@ -155,12 +156,43 @@ const currencyCookie = "bursar_currency"
 func (h *Handler) moneyOf(r *http.Request) moneyFormat {
 	m := moneyFormat{Currency: accounting.EUR}
 	if cookie, err := r.Cookie(currencyCookie); err == nil && cookie.Value == string(accounting.USD) && h.economics != nil {
-		m = moneyFormat{Currency: accounting.USD, Rate: h.economics.Rate}
-		if d, err := h.economics.figures(r.Context()); err == nil {
-			m.Rate = d.ExchangeRate.Decimal // of the month, at which its own figures were converted
-		}
+		m = moneyFormat{Currency: accounting.USD, Rate: h.economics.dollarRate(r)}
 	}
 	return m
+}
+
+// dollarRate is EUR for one USD of the months that a page is of: the ratio at
+// which their own charges were converted, so that these are shown as OpenRouter
+// billed them.
+func (e *economics) dollarRate(r *http.Request) decimal.Decimal {
+	query := r.URL.Query()
+	in := MonthsInput{From: query.Get("from"), To: query.Get("to")}
+	w, err := in.window(e.Now())
+	if present := accounting.MonthOf(e.Now()); err == nil && (w.from != present || w.to != present) {
+		if rate := e.ratioOf(r.Context(), w); rate.Known {
+			return rate.Value
+		}
+	}
+	if d, err := e.figures(r.Context()); err == nil {
+		return d.ExchangeRate.Decimal
+	}
+	return e.Rate
+}
+
+// ratioOf is what OpenRouter charged in some months, EUR ÷ USD; unknown where
+// that was nothing.
+func (e *economics) ratioOf(ctx context.Context, w monthWindow) (ratio accounting.Optional[decimal.Decimal]) {
+	reading, cancel := limited(ctx)
+	defer cancel()
+	months, err := e.Store.Months(reading, w.from, w.to)
+	if err != nil {
+		return ratio // the page itself tells
+	}
+	var eur, usd decimal.Decimal
+	for i := range months {
+		eur, usd = eur.Add(months[i].VariableEUR()), usd.Add(months[i].OpenRouterUSD)
+	}
+	return accounting.Quotient(eur, usd)
 }
 
 // chooseCurrency remembers a currency, and goes back to where it was chosen.
