@@ -32,7 +32,7 @@ var deleteBudgetOperation = huma.Operation{
 	Path:        budgetsPath + "/{id}",
 	Summary:     "Delete a budget",
 	Description: "Ends a budget: no new call is charged to it. Calls in flight are settled as ever, and what was decided by it can still be explained. " +
-		"Its id is not used again. Audited.",
+		"Its id is not used again. One that a budget plan has made is not planned again until again of POST /api/budget-plan/apply names its campaign. Audited.",
 	Tags:                         []string{"budgets"},
 	Security:                     needsToken,
 	Errors:                       budgetErrors,

@@ -47,6 +47,15 @@ func TestCallsCanBeStoppedFromThePageWhileTheDatabaseIsAway(t *testing.T) {
 	require.Contains(t, seen, "Stop calls…")
 }
 
+func TestWhoDeletesAPlannedBudgetIsToldThatNoPlanMakesItAgain(t *testing.T) {
+	b := q4()
+	note := "the next ones make none for its campaign until you ask for it"
+	store := &fakeBudgets{budgets: []accounting.Budget{b}, statuses: []accounting.BudgetStatus{{Budget: b, State: "ok"}}}
+	require.NotContains(t, pageOf(t, withBudgets(t, store), "/budgets"), note)
+	store.budgets[0].Origin = accounting.OriginPlan
+	require.Contains(t, pageOf(t, withBudgets(t, store), "/budgets"), note)
+}
+
 func TestThePageOfBudgetsSaysHowToMakeOne(t *testing.T) {
 	require.Contains(t, spaced(pageOf(t, withBudgets(t, &fakeBudgets{}), "/budgets")), "There is no budget. Make one below")
 }
