@@ -287,3 +287,31 @@ func TestACallThatWasRefusedIsSentAgain(t *testing.T) {
 	assert.Equal(t, http.StatusOK, response.StatusCode)
 	assert.Len(t, requests, 2)
 }
+
+func TestAClientThatAwaitsItsCueGetsOne(t *testing.T) {
+	const calls = 30 // which of two goroutines gives the cue is up to chance
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body) // of which the server gives its own
+	})
+	conn, err := net.Dial("tcp", g.addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	reader := bufio.NewReader(conn)
+	for range calls {
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", chat)
+		line, err := reader.ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+		_, err = reader.ReadString('\n')
+		require.NoError(t, err)
+		fmt.Fprint(conn, "body")
+		line, err = reader.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 200 OK\r\n", line)
+		response, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(line), reader)), nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+	}
+}

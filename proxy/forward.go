@@ -21,7 +21,7 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		h.upgrades.ServeHTTP(&c.writer, r)
 		return
 	}
-	early := earlyAnswers{to: &c.writer, over: !r.ProtoAtLeast(1, 1)} // HTTP/1.0 knows none
+	early := earlyAnswers{to: &c.writer, expected: r.Header["Expect"] != nil, over: !r.ProtoAtLeast(1, 1)} // HTTP/1.0 knows none
 	c.Context = httptrace.WithClientTrace(c.Context, &httptrace.ClientTrace{Got1xxResponse: early.pass})
 	if body := h.outgoing(c, r); body != nil {
 		defer body.end()
@@ -139,7 +139,8 @@ func (b *clientBody) end() { b.over.Store(true) }
 // earlyAnswers passes 1xx answers on, which the transport reports from a
 // goroutine of its own, until the answer proper is there.
 type earlyAnswers struct {
-	to *responseWriter
+	to       *responseWriter
+	expected bool // the client awaits a 100, which the server sends as its body is read
 
 	mu   sync.Mutex
 	over bool
@@ -148,7 +149,7 @@ type earlyAnswers struct {
 func (e *earlyAnswers) pass(status int, header textproto.MIMEHeader) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.over {
+	if e.over || e.expected && status == http.StatusContinue {
 		return nil
 	}
 	to := e.to.Header()
