@@ -195,6 +195,25 @@ func TestATrailerDoesNotRepeatAHeaderOfItsName(t *testing.T) {
 	assert.Equal(t, []string{"tail"}, response.Trailer["X-Sum"])
 }
 
+func TestAnAnnouncedTrailerMayFailToCome(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		w.Header().Set("X-Sum", "head")
+		fmt.Fprint(w, "body")
+		w.(http.Flusher).Flush()
+		w.Header().Del("X-Sum")
+	})
+	for name, client := range map[string]*http.Client{"HTTP/1": g.client, "HTTP/2": http2Client(t)} {
+		t.Run(name, func(t *testing.T) {
+			g.client = client
+			response, body := g.post(chat, "{}")
+			assert.Equal(t, "body", body)
+			assert.Equal(t, []string{"head"}, response.Header["X-Sum"])
+			assert.Empty(t, response.Trailer["X-Sum"])
+		})
+	}
+}
+
 func TestAStatusThatIsNoneOfHTTPIsA502(t *testing.T) {
 	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -202,10 +221,11 @@ func TestAStatusThatIsNoneOfHTTPIsA502(t *testing.T) {
 			panic(err)
 		}
 		defer conn.Close()
-		fmt.Fprint(conn, "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n")
+		fmt.Fprint(conn, "HTTP/1.1 099 Low\r\nContent-Length: 2\r\n\r\n{}")
 	})
 	response, _ := g.post(chat, "{}")
 	assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+	assert.Equal(t, "upstream_broken", g.recorder.last(t).Error)
 }
 
 // frames of HTTP/2: RFC 9113, section 4.1.

@@ -33,7 +33,9 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		return
 	}
 	if response.StatusCode < http.StatusOK {
-		c.receive(response)
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			c.receive(response)
+		}
 		_ = response.Body.Close()
 		h.upstreamFailed(c, errors.New("OpenRouter switched protocols unasked, or sent no status of HTTP"))
 		return

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -47,11 +46,24 @@ func (c *call) relay(response *http.Response, r *http.Request) {
 		_ = c.writer.FlushError()
 	}
 	if len(response.Trailer) == announced {
-		maps.Copy(header, response.Trailer) // in place of what stood among the headers, which are out
+		setTrailers(header, response.Trailer)
 		return
 	}
 	for name, values := range response.Trailer {
 		header[http.TrailerPrefix+name] = values
+	}
+}
+
+// setTrailers puts the announced trailers in place of headers of their names,
+// which are out. One that did not come must not be there at all: the server's
+// HTTP/2 would wait for its values, and never end the stream.
+func setTrailers(header, trailers http.Header) {
+	for name, values := range trailers {
+		if len(values) == 0 {
+			delete(header, name)
+		} else {
+			header[name] = values
+		}
 	}
 }
 
