@@ -38,12 +38,15 @@ func (s *Store) KPISums(ctx context.Context, from, to, wasteBefore accounting.Da
 			CROSS JOIN LATERAL (SELECT CASE WHEN k.currency = 'USD' AND k.meeting_value IS NOT NULL THEN k.meeting_value * coalesce(d.rates, 0)
 				ELSE coalesce(k.meeting_value, $5::numeric) * (coalesce(d.meetings, 0) - coalesce(d.valued, 0)) END AS untold) w
 		), firsts AS (
-			-- Campaigns whose first return fell on these days.
-			SELECT a.campaign_id AS id, min(a.day) AS day FROM activity_daily a
-			WHERE a.type IN ('meeting_booked', 'deal_won') AND a.day BETWEEN $1 AND $2 AND a.count > 0 AND a.campaign_id <> ''
-				AND NOT EXISTS (SELECT FROM activity_daily b WHERE b.campaign_id = a.campaign_id
-					AND b.type IN ('meeting_booked', 'deal_won') AND b.day < $1 AND b.count > 0)
-			GROUP BY 1
+			-- Campaigns whose first return fell on these days. Grouped first, so that
+			-- what was before is asked once for each.
+			SELECT id, day FROM (
+				SELECT a.campaign_id AS id, min(a.day) AS day FROM activity_daily a
+				WHERE a.type IN ('meeting_booked', 'deal_won') AND a.day BETWEEN $1 AND $2 AND a.count > 0 AND a.campaign_id <> ''
+				GROUP BY 1
+			) f
+			WHERE NOT EXISTS (SELECT FROM activity_daily b WHERE b.campaign_id = f.id
+				AND b.type IN ('meeting_booked', 'deal_won') AND b.day < $1 AND b.count > 0 OFFSET 0)
 		), returns AS (
 			SELECT count(*) AS campaigns, coalesce(sum(greatest(f.day - c.day, 0)), 0)::bigint AS days
 			FROM firsts f CROSS JOIN LATERAL (SELECT min(u.day) AS day FROM usage_daily u
