@@ -205,7 +205,11 @@ func shownValue(v any) string {
 	case nil, map[string]any, []any:
 		return ""
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		number, err := json.Marshal(v) // without an exponent, as most write numbers
+		if err != nil {
+			return ""
+		}
+		return string(number)
 	default:
 		return shown(fmt.Sprint(v))
 	}

@@ -16,7 +16,7 @@ func TestWrongBodiesAreToldByTheFieldTheValueAndTheWayOut(t *testing.T) {
 		`[]`:                          {"body", "", "expected an object", sender},
 		`{}`:                          {"type", "", "expected the type of the activity", types},
 		`{"type":"email"}`:            {"type", "email", "expected " + types, types},
-		`{"type":5}`:                  {"type", "5", "expected a text", types},
+		`{"type":20261101}`:           {"type", "20261101", "expected a text", types},
 		`{"type":"email_sent","a":1}`: {"a", "", "there is no such field", sender},
 		`{"type":"email_sent","campaignId":"` + strings.Repeat("x", 201) + `"}`:    {"campaignId", strings.Repeat("x", 100) + "…", "expected a text of at most 200 characters", "text of at most 200 characters"},
 		`{"type":"email_sent","leadId":"sk-or-v1-0123456789","occurredAt":"soon"}`: {"occurredAt", "soon", "expected a time", "a time by RFC 3339 such as 2026-11-22T10:00:00Z"},

@@ -99,7 +99,7 @@
     const rest = [];
     for (const error of problem.errors ?? []) {
       const field = form.elements.namedItem(error.field.replace(/^(body|query|path)\./, ""));
-      const text = error.message + (error.allowed ? "; " + error.allowed : "");
+      const text = error.message + (error.allowed && !error.message.includes(error.allowed) ? "; " + error.allowed : "");
       if (!(field instanceof Element)) { rest.push(error.field + ": " + text); continue; }
       const note = document.createElement("span");
       note.className = "field-error";
