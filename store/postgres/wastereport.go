@@ -65,14 +65,20 @@ func (s *Store) Platforms(ctx context.Context, from, to, wasteBefore accounting.
 			SELECT l.platform, sum(l.leads) AS processed, sum(l.sent_leads) AS sent, sum(l.unsent_usd * r.rate) FILTER (WHERE l.day < $4::date) AS unsent_eur
 			FROM lead_daily l JOIN rates r USING (day) WHERE l.day BETWEEN $1 AND $2 GROUP BY l.platform
 		), done AS (
-			SELECT a.platform, sum(count) FILTER (WHERE type = 'email_sent') AS emails, sum(count) FILTER (WHERE type = 'meeting_booked') AS meetings,
-				sum(count) FILTER (WHERE type = 'reply_received') AS replies, sum(count) FILTER (WHERE type = 'bounced') AS bounces,
-				sum(count) FILTER (WHERE type = 'unsubscribed') AS unsubscribes, sum(count) FILTER (WHERE type = 'deal_won') AS deals,
-				sum(a.value_eur + CASE WHEN type = 'meeting_booked' AND k.meeting_value IS NOT NULL
-					THEN (count - valued) * k.meeting_value * CASE WHEN k.currency = 'USD' THEN r.rate ELSE 1 END ELSE 0 END) AS value,
-				sum(CASE WHEN k.meeting_value IS NULL THEN valued ELSE count END) FILTER (WHERE type = 'meeting_booked') AS valued
-			FROM activity_daily a JOIN rates r USING (day) LEFT JOIN campaigns k ON k.id = a.campaign_id
-			WHERE a.day BETWEEN $1 AND $2 GROUP BY a.platform
+			-- In two steps: few rows are then looked at in nine ways.
+			SELECT a.platform, sum(n) FILTER (WHERE type = 'email_sent') AS emails, sum(n) FILTER (WHERE type = 'meeting_booked') AS meetings,
+				sum(n) FILTER (WHERE type = 'reply_received') AS replies, sum(n) FILTER (WHERE type = 'bounced') AS bounces,
+				sum(n) FILTER (WHERE type = 'unsubscribed') AS unsubscribes, sum(n) FILTER (WHERE type = 'deal_won') AS deals,
+				sum(a.value + CASE WHEN type = 'meeting_booked' AND k.meeting_value IS NOT NULL
+					THEN k.meeting_value * CASE WHEN k.currency = 'USD' THEN a.untold_rates ELSE n - valued END ELSE 0 END) AS value,
+				sum(CASE WHEN k.meeting_value IS NULL THEN valued ELSE n END) FILTER (WHERE type = 'meeting_booked') AS valued
+			FROM (
+				SELECT platform, type, campaign_id, sum(count) AS n, sum(valued) AS valued, sum(value_eur) AS value,
+					sum((count - valued) * rate) FILTER (WHERE type = 'meeting_booked') AS untold_rates
+				FROM activity_daily JOIN rates USING (day)
+				WHERE day BETWEEN $1 AND $2 GROUP BY platform, type, campaign_id
+			) a LEFT JOIN campaigns k ON k.id = a.campaign_id
+			GROUP BY a.platform
 		)
 		SELECT platform, coalesce(usd, 0), coalesce(eur, 0), coalesce(calls, 0)::bigint, coalesce(processed, 0)::bigint, coalesce(sent, 0)::bigint,
 			coalesce(unsent_eur, 0), coalesce(emails, 0)::bigint, coalesce(meetings, 0)::bigint, coalesce(replies, 0)::bigint,
