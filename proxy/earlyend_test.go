@@ -230,7 +230,7 @@ func TestAStatusThatIsNoneOfHTTPIsA502(t *testing.T) {
 
 // frames of HTTP/2: RFC 9113, section 4.1.
 const (
-	frameHeaders, frameReset, frameSettings = 1, 3, 4
+	frameHeaders, frameReset, frameSettings, frameGoAway = 1, 3, 4, 7
 
 	protocolError, refusedStream = 1, 7
 )
@@ -333,5 +333,26 @@ func TestAClientThatAwaitsItsCueGetsOne(t *testing.T) {
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, response.Body)
 		require.NoError(t, err)
+	}
+}
+
+// Of a call that OpenRouter has not looked at nobody need find out whether it
+// was billed. A body that passes as it comes cannot be sent again.
+func TestACallThatWasNotLookedAtIsNotTakenForSent(t *testing.T) {
+	for name, frame := range map[string]func(stream []byte) []byte{
+		"refused": func(stream []byte) []byte { return resetFrame(stream, refusedStream) },
+		"goaway": func([]byte) []byte {
+			return []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, requests := framesRig(t, frame)
+			response := g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+			assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+			e := g.recorder.last(t)
+			assert.Equal(t, "upstream_unreachable", e.Error)
+			assert.False(t, e.Truncated, "nothing may have been billed")
+			assert.Len(t, requests, 1)
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +87,10 @@ const bodyBuffer = 64 << 10
 
 var bodyBuffers = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
 
+// cannotRetry begins the error, which has no type, that HTTP/2 makes of
+// REFUSED_STREAM and GOAWAY where the body cannot be sent again.
+const cannotRetry = "http2: Transport: cannot retry err ["
+
 // timedTransport notes on the call when it went upstream and how long the
 // answer took, so that our own share of the time can be told from
 // OpenRouter's.
@@ -100,9 +105,16 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// neverSent reports whether the call failed before a connection stood, so that
-// OpenRouter cannot have seen it. In doubt it may have.
+// neverSent reports whether the call failed before a connection stood, or HTTP/2
+// says that OpenRouter has not looked at it. In doubt it may have.
 func neverSent(err error) bool {
+	var stream http2.StreamError
+	if errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream {
+		return true
+	}
+	if strings.HasPrefix(err.Error(), cannotRetry) {
+		return true
+	}
 	var operation *net.OpError
 	if errors.As(err, &operation) && operation.Op == "dial" {
 		return true
