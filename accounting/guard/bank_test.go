@@ -29,6 +29,8 @@ type bank struct {
 
 	// away says, if it is not nil, what becomes of a question of a replica.
 	away func(replica string) fate
+	// takes is for how long a question is under way.
+	takes time.Duration
 }
 
 // fate is what becomes of a question.
@@ -130,6 +132,7 @@ func (b *bank) must(ok bool, format string, args ...any) {
 
 // Lease implements Bank.
 func (b *bank) Lease(_ context.Context, replica string, now time.Time, requests []accounting.LeaseRequest) ([]accounting.Lease, error) {
+	time.Sleep(b.takes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	how := b.meet(replica)

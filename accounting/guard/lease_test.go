@@ -21,7 +21,9 @@ func (f *fixture) leased(id string) string {
 
 func TestCallsThatComeTogetherShareOneQuestionToTheBank(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := open(t, newBank(hardBudget("all", "1000")))
+		b := newBank(hardBudget("all", "1000"))
+		b.takes = 10 * time.Millisecond // all of them are there before the first answer
+		f := open(t, b)
 		var calls sync.WaitGroup
 		asks := make([]*accounting.Ask, 200)
 		for i := range asks {
