@@ -265,7 +265,7 @@ func why(p accounting.Personalisation, d accounting.CampaignDecision) string {
 	if d == accounting.NotEnoughData {
 		return "Too little is known about the campaign to spend more on a lead of no special value."
 	}
-	return fmt.Sprintf("The campaign's decision is %s, and the lead is of no special value.", d)
+	return fmt.Sprintf("The campaign's decision is %s, and the lead is of no special value.", words(d))
 }
 
 // leadActivityInput is the request of POST /api/leads/{id}/sent and /converted.

@@ -309,5 +309,5 @@ func scoreText(score *accounting.Amount) string {
 	if score == nil {
 		return "–"
 	}
-	return score.Round(0).String()
+	return score.RoundDown(0).String() // 89.6 is below a band that begins at 90
 }

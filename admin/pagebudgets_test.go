@@ -26,7 +26,7 @@ func TestThePageOfBudgetsShowsHowEachStandsAndWhatWasRefused(t *testing.T) {
 	body := pageOf(t, h, "/budgets")
 	seen := spaced(body)
 	require.Contains(t, body, `title="9.8765432101 USD"`, "exact on hover")
-	require.Contains(t, seen, "79 %")
+	require.Contains(t, seen, "79.0 %")
 	require.Contains(t, seen, "warning")
 	require.Contains(t, seen, "budget no room q4")
 	require.Contains(t, body, `data-api="PATCH /api/budgets/q4"`)

@@ -45,7 +45,7 @@ func TestThePageOfLeadsShowsWasteWithItsAdviceAndEachLead(t *testing.T) {
 	require.Contains(t, seen, "unsent €0.92")
 	require.Contains(t, html.UnescapeString(seen), accounting.WasteUnsent.Advice())
 	require.Contains(t, body, `href="/leads?state=unsent"`)
-	require.Contains(t, body, `title="0.0123456789 USD"`, "rounded to be read, exact on hover")
+	require.Contains(t, body, ">0.0123456789</td>", "to the last digit")
 	require.Contains(t, seen, "nothing sent")
 	require.Contains(t, body, "/leads/%22%3E%3Cscript%3E", "a link to the lead, whatever it is called")
 

@@ -41,7 +41,7 @@ func TestThePageOfThePlanSaysWhatEachCampaignWouldGetAndWhy(t *testing.T) {
 	body := pageOf(t, h, "/budgets/plan?amount=120.50")
 	require.Equal(t, "120.5", f.asked[0].Amount.Value.String())
 	seen := spaced(body)
-	require.Contains(t, seen, "high roi")
+	require.Contains(t, seen, "high ROI")
 	require.Contains(t, seen, "95 % of 100 leads")
 	require.Contains(t, seen, "anthropic/claude-opus-4.6")
 	require.Contains(t, seen, "Plan 7 is in force")

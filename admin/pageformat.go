@@ -17,7 +17,10 @@ import (
 	"bursar/accounting"
 )
 
-var hundredPercent = decimal.NewFromInt(100)
+var (
+	one            = decimal.NewFromInt(1)
+	hundredPercent = decimal.NewFromInt(100)
+)
 
 // pageFuncs are what templates call.
 var pageFuncs = template.FuncMap{
@@ -31,6 +34,8 @@ var pageFuncs = template.FuncMap{
 	"meaning":      meaningOf,
 	"calls":        theseCalls,
 	"percent":      percent,
+	"rate":         rate,
+	"padded":       padded,
 	"count":        groupThousands,
 	"words":        words,
 	"query":        query,
@@ -62,11 +67,16 @@ func (m moneyFormat) Show(v any) template.HTML {
 	if !ok {
 		return `<span class="soft" title="not known, or nothing to divide by">–</span>`
 	}
-	exact := amount.String() + " EUR"
+	return m.element(amount, m.Text(v))
+}
+
+// element is an amount of EUR as text, with its exact value on hover.
+func (m moneyFormat) element(eur decimal.Decimal, text string) template.HTML {
+	exact := eur.String() + " EUR"
 	if m.Currency == accounting.USD {
 		exact = fmt.Sprintf("%s, shown at %s EUR for one USD", exact, m.Rate)
 	}
-	return template.HTML(`<data value="` + amount.String() + `" title="` + exact + `">` + m.Text(v) + `</data>`) //nolint:gosec // digits, and words of our own
+	return template.HTML(`<data value="` + eur.String() + `" title="` + exact + `">` + template.HTMLEscapeString(text) + `</data>`) //nolint:gosec // digits, and words of our own
 }
 
 // Text is the same without markup.
@@ -75,11 +85,31 @@ func (m moneyFormat) Text(v any) string {
 	if !ok {
 		return "–"
 	}
-	sign := "€"
+	return signed(m.sign(), m.in(amount))
+}
+
+func (m moneyFormat) sign() string {
 	if m.Currency == accounting.USD {
-		sign = "$"
+		return "$"
 	}
-	return signed(sign, m.in(amount))
+	return "€"
+}
+
+// Part shows an amount of EUR beside others that add up to whole. Where the
+// whole has two decimals each part has, so that points stand below each other;
+// below a cent it says so.
+func (m moneyFormat) Part(v, whole any) template.HTML {
+	part, known := decimalOf(v)
+	sum, _ := decimalOf(whole)
+	if !known || m.in(sum.Abs()).LessThan(one) {
+		return m.Show(v)
+	}
+	amount, cent := m.in(part), decimal.New(1, -2)
+	text := signed(m.sign(), amount.Round(2))
+	if amount.IsPositive() && amount.LessThan(cent) {
+		text = "< " + m.sign() + cent.String()
+	}
+	return m.element(part, text)
 }
 
 // signed is an amount with its sign of currency, rounded to be read.
@@ -96,7 +126,7 @@ func readable(amount decimal.Decimal) string {
 	switch {
 	case amount.IsZero():
 		return "0.00"
-	case amount.GreaterThanOrEqual(decimal.NewFromInt(1)):
+	case amount.GreaterThanOrEqual(one):
 		return groupThousands(amount.StringFixed(2))
 	}
 	// The exponent of the first digit that is not zero: 0.00123 has −3.
@@ -132,7 +162,34 @@ func percent(v any) string {
 	if !ok {
 		return "–"
 	}
-	return share.Mul(decimal.NewFromInt(100)).Round(1).String() + " %"
+	return share.Mul(hundredPercent).Round(1).String() + " %"
+}
+
+// rate is percent for a column: always with one decimal.
+func rate(v any) string {
+	share, ok := decimalOf(v)
+	if !ok {
+		return "–"
+	}
+	return share.Mul(hundredPercent).StringFixed(1) + " %"
+}
+
+// paddedPlaces is how many decimals of a cost padded makes room for.
+const paddedPlaces = 8
+
+// padded shows all digits of an amount for a column that is read from the
+// right: spaces as wide as digits keep points below each other.
+func padded(v any) string {
+	amount, ok := decimalOf(v)
+	if !ok {
+		return "–"
+	}
+	text := amount.String()
+	_, fraction, found := strings.Cut(text, ".")
+	if !found {
+		text += "\u2008" // as wide as a point
+	}
+	return text + strings.Repeat("\u2007", max(paddedPlaces-len(fraction), 0))
 }
 
 // groupThousands shows a number with thin spaces between thousands.
@@ -160,8 +217,10 @@ func groupThousands(v any) string {
 // words makes a name of the API readable: not_enough_data is "not enough data".
 func words(v any) string {
 	text := strings.ReplaceAll(fmt.Sprint(v), "_", " ")
-	if before, found := strings.CutSuffix(text, " ai"); found {
-		return before + " AI"
+	for _, short := range []string{" ai", " roi"} {
+		if before, found := strings.CutSuffix(text, short); found {
+			return before + strings.ToUpper(short)
+		}
 	}
 	return text
 }
@@ -206,11 +265,11 @@ func rateInterval(i *accounting.IntervalRow) string {
 	if i == nil {
 		return "–"
 	}
-	low, high := statistic(100*i.Low).Round(1), hundredPercent
+	low, high := statistic(100*i.Low), hundredPercent
 	if i.High != nil {
-		high = statistic(100 * *i.High).Round(1)
+		high = statistic(100 * *i.High)
 	}
-	return low.String() + " to " + high.String() + " %"
+	return low.StringFixed(1) + " to " + high.StringFixed(1) + " %"
 }
 
 // meanDuration shows a mean of milliseconds.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shopspring/decimal"
 	"golang.org/x/sync/errgroup"
 
 	"bursar/accounting"
@@ -26,6 +27,15 @@ type modelsContent struct {
 	A, B     string // that are compared
 	Compared *comparedPage
 	Start    startPage
+}
+
+// Total is the AI cost of all models, EUR.
+func (c *modelsContent) Total() decimal.Decimal {
+	var sum decimal.Decimal
+	for i := range c.Rows {
+		sum = sum.Add(c.Rows[i].CostEUR.Decimal)
+	}
+	return sum
 }
 
 // modelsPage answers GET /models: what each model is used for, costs and brings.

@@ -24,7 +24,7 @@ func TestModelsShowWhatTheyCostAndBring(t *testing.T) {
 	body := browse(t, newEconomicsHandler(t, &fakeEconomics{models: []accounting.ModelSums{first, second}}, nil), "/models", http.StatusOK)
 	seen := spaced(body)
 	require.Contains(t, seen, "anthropic/claude €10.00 1 200 calls $0.00905 €0.25 0 leads €0.25 40 booked 34 567 in 0 out – 1.83 s first token – – stop 1 100, length 70, error 20, …")
-	require.Contains(t, seen, "no model €0.00012 1 200 calls – – 0 leads – 0 booked")
+	require.Contains(t, seen, "no model &lt; €0.01 1 200 calls – – 0 leads – 0 booked")
 	require.Contains(t, body, `href="/calls?model=anthropic%2Fclaude"`)
 	require.NotContains(t, body, "<option></option>", "calls without a model cannot be compared")
 }
@@ -63,8 +63,8 @@ func TestPlatformsStandBesideEachOther(t *testing.T) {
 	}
 	seen := spaced(browse(t, newEconomicsHandler(t, f, nil), "/platforms", http.StatusOK))
 	require.Contains(t, seen, "Figure instantly heyreach Cost per email €12.50 €0.25", "the dearest first: instantly carries all fixed costs")
-	require.Contains(t, seen, "Send rate – 50 % likely 35.2 to 64.8 %")
-	require.Contains(t, seen, "Conversion 0 % likely 0 to 27.8 % 5 % likely 0.9 to 23.6 %")
+	require.Contains(t, seen, "Send rate – 50.0 % likely 35.2 to 64.8 %")
+	require.Contains(t, seen, "Conversion 0.0 % likely 0.0 to 27.8 % 5.0 % likely 0.9 to 23.6 %")
 	require.Contains(t, seen, "no platform 0 €1.00 €0.00 €1.00")
 	require.Contains(t, seen, "Together 30 €8.00 €123.00 €131.00")
 

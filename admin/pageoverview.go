@@ -180,7 +180,7 @@ func perDayChart(series []accounting.DailySeries, first accounting.Day, m moneyF
 				continue
 			}
 			if i == 0 {
-				c.Categories = append(c.Categories, dayCategory(day.Day))
+				c.Categories = append(c.Categories, chart.Category{Label: day.Day.Start().Format("2 Jan"), Name: day.Day.Start().Format("Mon 2 January")})
 			}
 			s.Values = append(s.Values, accounting.Some(m.in(day.CostEUR.Decimal)))
 		}
@@ -199,9 +199,9 @@ func perDayChart(series []accounting.DailySeries, first accounting.Day, m moneyF
 // purposeName names a series of a chart.
 func purposeName(s *accounting.DailySeries) string {
 	if s.Rest {
-		return "other"
+		return "all others"
 	}
-	return words(cmp.Or(s.Name, "untagged"))
+	return cmp.Or(s.Name, "no purpose")
 }
 
 // burnChart adds up the days of the present month, and goes on with the

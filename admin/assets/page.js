@@ -1,13 +1,15 @@
 "use strict";
 // Times in the reader's zone, sorting, copying, and forms that speak to the API.
 (() => {
-  const zone = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const parts = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const zone = new Intl.DateTimeFormat(undefined, parts), otherYear = new Intl.DateTimeFormat(undefined, { year: "numeric", ...parts });
+  const thisYear = new Date().getFullYear();
   const localise = root => {
     for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
       element.title = element.textContent;
-      element.textContent = zone.format(at);
+      element.textContent = (at.getFullYear() === thisYear ? zone : otherYear).format(at);
       element.dataset.local = "";
     }
   };

@@ -80,7 +80,7 @@ func schemes(t *testing.T) map[string]map[string]channels {
 	t.Helper()
 	css, err := os.ReadFile("../assets/chart.css")
 	require.NoError(t, err)
-	light, dark, found := strings.Cut(string(css), "@media (prefers-color-scheme: dark)")
+	light, dark, found := strings.Cut(string(css), "@media screen and (prefers-color-scheme: dark)")
 	require.True(t, found)
 	dark, _, found = strings.Cut(dark, "\n}")
 	require.True(t, found)

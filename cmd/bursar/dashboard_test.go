@@ -128,6 +128,21 @@ const overflowJS = `(() => {
 	return root.scrollWidth + " > " + root.clientWidth + ": " + wide.map(e => e.outerHTML.slice(0, 120)).slice(-3).join(" … ");
 })()`
 
+// sidewaysJS names the tables that have to be scrolled sideways.
+const sidewaysJS = `[...document.querySelectorAll(".scroll")].filter(e => e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth)
+	.map(e => e.getAttribute("aria-label") + ": " + e.scrollWidth + " > " + e.clientWidth)`
+
+// printJS names what is on paper and of no use there, and the heads of tables
+// (they are buttons, by which tables are sorted) that are not.
+const printJS = `(() => {
+	const shown = e => e.checkVisibility() && e.getClientRects().length > 0;
+	const list = (selector, wrong) => [...document.querySelectorAll(selector)].filter(wrong).map(e => e.outerHTML.slice(0, 120));
+	return [...list("nav, button:not(th button), input:not([type=hidden]), select, #live", shown), ...list("main th button", e => !shown(e))];
+})()`
+
+// pageOnPaper is as wide as A4 between its margins.
+const pageOnPaper = 700
+
 // axe is the accessibility checker, of the clients that make clients installs.
 func axe(t testing.TB) string {
 	t.Helper()
@@ -155,6 +170,16 @@ func look(t testing.TB, tab context.Context, scheme string, width int64) {
 	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(width, 900)))
 	_, err := chromedp.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+	require.NoError(t, err)
+}
+
+// paper makes the tab show what would be printed.
+func paper(t testing.TB, tab context.Context, scheme string) {
+	t.Helper()
+	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(pageOnPaper, 1040)))
+	_, err := chromedp.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme},
 	}})
 	require.NoError(t, err)
 }
@@ -198,10 +223,23 @@ func TestEveryPageOfTheDashboardIsLightAndCanBeUsedByEverybody(t *testing.T) {
 				for width, size := range map[int64]string{1280: "wide", 360: "narrow"} {
 					look(t, tab, scheme, width)
 					assert.Empty(t, evaluate[string](t, tab, overflowJS), "%s %s", scheme, size)
+					if width == 1280 {
+						assert.Empty(t, evaluate[[]string](t, tab, sidewaysJS), scheme)
+					}
 					keepScreenshot(t, tab, strings.Join([]string{page.name, scheme, size}, "-"))
 				}
+				paper(t, tab, scheme)
+				assert.Empty(t, evaluate[string](t, tab, overflowJS), "%s on paper", scheme)
+				assert.Empty(t, evaluate[[]string](t, tab, sidewaysJS), "%s on paper", scheme)
+				assert.Empty(t, evaluate[[]string](t, tab, printJS), "%s on paper", scheme)
+				keepScreenshot(t, tab, strings.Join([]string{page.name, scheme, "paper"}, "-"))
 			}
 			assert.Empty(t, console.problems(t))
+
+			look(t, tab, "light", 360)
+			visit(t, tab, address)
+			awaitLive(t, tab)
+			assert.Less(t, evaluate[pageLoad](t, tab, loadedJS).Shift, maxLayoutShift, "narrow")
 
 			// What is folded away is read as well.
 			evaluate[chromedp.Void](t, tab, `document.querySelectorAll("details:not(.explain)").forEach(d => { d.open = true; })`)
@@ -212,6 +250,8 @@ func TestEveryPageOfTheDashboardIsLightAndCanBeUsedByEverybody(t *testing.T) {
 			assert.Empty(t, evaluate[[]string](t, tab, axeJS(false)), "light")
 			look(t, tab, "dark", 1280)
 			assert.Empty(t, evaluate[[]string](t, tab, axeJS(true)), "dark")
+			paper(t, tab, "dark")
+			assert.Empty(t, evaluate[[]string](t, tab, axeJS(true)), "on paper")
 		})
 	}
 }

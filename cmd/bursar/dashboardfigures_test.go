@@ -129,7 +129,7 @@ func budgetsAgree(t *testing.T, r *running, tab context.Context) {
 	type line struct{ ID, Each, Settled, Reserved, Left string }
 	shown := evaluate[[]line](t, tab, `[...document.querySelectorAll("section[id] td.used")].map(used => {
 		const row = used.parentElement, [settled, reserved, left] = [...row.querySelectorAll("td.n")].map(cell => cell.title);
-		return {ID: row.closest("section").id, Each: row.querySelector("th")?.textContent ?? "", Settled: settled, Reserved: reserved, Left: left};
+		return {ID: row.closest("section").id, Each: row.querySelector("th bdi")?.textContent ?? "", Settled: settled, Reserved: reserved, Left: left};
 	})`)
 	standing := data[struct{ Status []accounting.BudgetStatus }](r, 200, "GET", "/api/budgets/status?limit=10", "")
 	var want []line
