@@ -28,7 +28,7 @@ type fakeBudgets struct {
 	stops     []accounting.Stop
 	lists     int                    // times the stops were listed
 	obey      func(*accounting.Stop) // before each listing of an active stop
-	wait      bool                   // stops wait for the end of their context
+	wait      bool                   // stops and budgets wait for the end of their context
 	made      []accounting.Budget
 	changes   []accounting.BudgetChange
 	done      []string // what was written, by whom and why
@@ -79,7 +79,11 @@ func (f *fakeBudgets) find(id string) (accounting.Budget, error) {
 	return accounting.Budget{}, accounting.ErrUnknownBudget
 }
 
-func (f *fakeBudgets) ListBudgets(context.Context) ([]accounting.Budget, error) {
+func (f *fakeBudgets) ListBudgets(ctx context.Context) ([]accounting.Budget, error) {
+	if f.wait {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return f.budgets, f.err
 }
 

@@ -22,6 +22,9 @@ const (
 	// liveBeat is after how long without news a browser is told that there is
 	// none, which also tells us that it is gone.
 	liveBeat = 15 * time.Second
+	// liveRead bounds one reading; browsers are then told that the database is
+	// away.
+	liveRead = 5 * time.Second
 	// liveLife is how long one connection lasts: the browser comes back by
 	// itself, and has to be signed in still.
 	liveLife = 30 * time.Minute
@@ -127,7 +130,7 @@ func (l *live) follow(ctx context.Context) {
 	tick := time.NewTicker(liveInterval)
 	defer tick.Stop()
 	for {
-		reading, cancel := context.WithTimeout(ctx, queryTimeout)
+		reading, cancel := context.WithTimeout(ctx, liveRead)
 		state, err := l.read(reading)
 		cancel()
 		if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"regexp"
@@ -129,6 +130,10 @@ func TestABrowserIsShownErrorsAsAPage(t *testing.T) {
 	body := bodyOf(t, res)
 	require.Contains(t, body, "500 Internal Server Error")
 	require.NotContains(t, body, "SELECT")
+
+	h = newHandler(t, &fakeUsage{err: context.DeadlineExceeded}, nil)
+	body = bodyOf(t, get(h, "/calls", "Accept", "text/html"))
+	require.Contains(t, body, `href="/budgets#stops"`, "what can be done without the database")
 
 	h = newHandler(t, &fakeUsage{err: accounting.ErrBadCursor}, nil)
 	body = bodyOf(t, get(h, "/calls?cursor=x", "Accept", "text/html"))

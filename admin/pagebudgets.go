@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,10 @@ import (
 const (
 	budgetValues = 10 // of each divided budget
 	refusedRows  = 25
+
+	// pagePatience is how long the page waits for a database that does not
+	// answer before it offers what can be done without.
+	pagePatience = 3 * time.Second
 )
 
 // budgetsPage is the content of /budgets.
@@ -43,7 +48,14 @@ func (h *Handler) budgetsPage(w http.ResponseWriter, r *http.Request) error {
 	page := &budgetsPage{Purposes: h.budgets.Purposes}
 	var list *budgetsOutput
 	var status *budgetStatusOutput
-	group, ctx := errgroup.WithContext(r.Context())
+	patient, cancel := context.WithTimeout(r.Context(), pagePatience)
+	defer cancel()
+	var stops errgroup.Group // by itself: it has an answer while the others have none
+	stops.Go(func() (err error) {
+		page.Stops, err = h.stopsKnown(r.Context())
+		return err
+	})
+	group, ctx := errgroup.WithContext(patient)
 	readInto(group, func() (*budgetsOutput, error) { return h.listBudgets(ctx, &noInput{}) }, func(found *budgetsOutput) { list = found })
 	readInto(group, func() (*budgetStatusOutput, error) {
 		return h.budgetStatus(ctx, &budgetStatusInput{Limit: budgetValues})
@@ -60,8 +72,7 @@ func (h *Handler) budgetsPage(w http.ResponseWriter, r *http.Request) error {
 		zerolog.Ctx(r.Context()).Warn().Err(err).Msg("read what the page of budgets shows")
 		page.Away = true
 	}
-	var err error
-	if page.Stops, err = h.stopsKnown(r.Context()); err != nil {
+	if stops.Wait() != nil {
 		page.Away = true
 	}
 	if list != nil && status != nil {

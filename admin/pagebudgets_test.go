@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -58,4 +59,15 @@ func TestWhoDeletesAPlannedBudgetIsToldThatNoPlanMakesItAgain(t *testing.T) {
 
 func TestThePageOfBudgetsSaysHowToMakeOne(t *testing.T) {
 	require.Contains(t, spaced(pageOf(t, withBudgets(t, &fakeBudgets{}), "/budgets")), "There is no budget. Make one below")
+}
+
+func TestThePageOfBudgetsWaitsSecondsForADatabaseThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := withBudgets(t, &fakeBudgets{wait: true})
+		start := time.Now()
+		seen := spaced(pageOf(t, h, "/budgets"))
+		require.LessOrEqual(t, time.Since(start), pagePatience, "somebody may want to stop calls")
+		require.Contains(t, seen, "The database does not answer")
+		require.Contains(t, seen, "Stop calls")
+	})
 }

@@ -37,6 +37,7 @@ var pageFuncs = template.FuncMap{
 	"rate":         rate,
 	"padded":       padded,
 	"count":        groupThousands,
+	"many":         many,
 	"words":        words,
 	"query":        query,
 	"segment":      url.PathEscape,
@@ -212,6 +213,14 @@ func groupThousands(v any) string {
 		b.WriteString("." + fraction)
 	}
 	return b.String()
+}
+
+// many is a number of things: "1 call", "1 200 calls".
+func many(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return groupThousands(n) + " " + thing + "s"
 }
 
 // words makes a name of the API readable: not_enough_data is "not enough data".

@@ -71,7 +71,7 @@ func (h *Handler) modelsPage(w http.ResponseWriter, r *http.Request) error {
 func seriesName(nameless string) func(*accounting.DailySeries) string {
 	return func(s *accounting.DailySeries) string {
 		if s.Rest {
-			return "all others"
+			return "other" // as the chart calls what it does not name
 		}
 		return cmp.Or(s.Name, nameless)
 	}

@@ -199,7 +199,7 @@ func perDayChart(series []accounting.DailySeries, first accounting.Day, m moneyF
 // purposeName names a series of a chart.
 func purposeName(s *accounting.DailySeries) string {
 	if s.Rest {
-		return "all others"
+		return "other"
 	}
 	return cmp.Or(s.Name, "no purpose")
 }

@@ -11,8 +11,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
+	"bursar/admin/chart"
 )
 
 var update = flag.Bool("update", false, "rewrite the charts in testdata/")
@@ -130,4 +134,18 @@ func TestEveryPointTellsItsValuesAndOnlyTheFirstIsATabStop(t *testing.T) {
 			assert.Len(t, figure.all("tbody", "")[0].all("tr", ""), points, "the table has a row for each point")
 		})
 	}
+}
+
+func TestDaysOnWhichNothingWasSpentAreNoPicture(t *testing.T) {
+	zero := accounting.Some(decimal.Zero)
+	c := chart.StackedBars{
+		Frame: chart.Frame{Title: "AI cost per day", Unit: "EUR", Empty: "Nothing was spent in these days."}, Of: "Day",
+		Categories: []chart.Category{{Label: "1", Name: "Monday"}, {Label: "2", Name: "Tuesday"}},
+		Series:     []chart.Series{{Name: "research", Values: []chart.Value{zero, zero}}},
+	}
+	require.Contains(t, string(c.HTML()), "Nothing was spent in these days.")
+	require.NotContains(t, string(c.HTML()), "<svg")
+
+	c.Series[0].Values[1] = chart.Value{}
+	require.Contains(t, string(c.HTML()), "<svg", "what is not known may be something")
 }

@@ -34,7 +34,7 @@ type StackedBars struct {
 // HTML is the chart as a <figure>.
 func (c StackedBars) HTML() template.HTML {
 	totals, sum := c.totals()
-	if !sum.known {
+	if !sum.known || !slices.ContainsFunc(totals, amount.is) { // nothing but zeros is no picture
 		return c.empty("bars")
 	}
 	series, most := c.folded(), known(c.Mean)
