@@ -135,7 +135,11 @@ func (e *economics) putRates(ctx context.Context, in *putRatesInput) (*answer[ra
 		}
 		r := accounting.ExchangeRate{Day: day, USDToEUR: body.USDToEUR, Source: accounting.RateByHand}
 		if err := accounting.CheckRate(r, now); err != nil {
-			wrong = append(wrong, fieldError{Field: place, Value: shown(body.Day + " " + shownAmount(&body.USDToEUR)), Message: err.Error()})
+			field := place + ".usd_to_eur"
+			if accounting.DayOf(now).Before(day) {
+				field = place + ".day"
+			}
+			wrong = append(wrong, fieldError{Field: field, Value: shown(body.Day + " " + shownAmount(&body.USDToEUR)), Message: err.Error()})
 		}
 		if seen[day] {
 			wrong = append(wrong, fieldError{Field: place + ".day", Value: shown(body.Day), Message: "expected each day once"})

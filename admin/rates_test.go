@@ -69,9 +69,9 @@ func TestRatesAreListedAndSet(t *testing.T) {
 func TestRatesThatCannotBeAreNamedAndNoneIsSet(t *testing.T) {
 	h, f := newRatesHandler(t)
 	for body, field := range map[string]string{
-		`{"rates":[{"day":"2026-11-23","usd_to_eur":0.9}]}`:                                       "rates[0]",
+		`{"rates":[{"day":"2026-11-23","usd_to_eur":0.9}]}`:                                       "rates[0].day",
 		`{"rates":[{"day":"2026-11-20","usd_to_eur":0.9},{"day":"soon","usd_to_eur":0.9}]}`:       "rates[1].day",
-		`{"rates":[{"day":"2026-11-20","usd_to_eur":92}]}`:                                        "rates[0]",
+		`{"rates":[{"day":"2026-11-20","usd_to_eur":92}]}`:                                        "rates[0].usd_to_eur",
 		`{"rates":[{"day":"2026-11-20","usd_to_eur":0.9},{"day":"2026-11-20","usd_to_eur":0.8}]}`: "rates[1].day",
 		`{"rates":[{"day":"2026-11-20"}]}`:                                                        "rates[0]",
 		`{"rates":[]}`:                                                                            "rates",

@@ -100,8 +100,9 @@
     for (const field of form.elements) field.removeAttribute?.("aria-invalid");
     const rest = [];
     for (const error of problem.errors ?? []) {
-      const field = form.elements.namedItem(error.field.replace(/^(body|query|path)\./, ""));
-      const text = error.message + (error.allowed && !error.message.includes(error.allowed) ? "; " + error.allowed : "");
+      const field = form.elements.namedItem(error.field.replace(/^(body|query|path)\./, "").replace(/\[(\d+)\]/g, ".$1"));
+      const allowed = error.allowed?.replace(" without quotes", ""); // which is for programs
+      const text = error.message + (allowed && !error.message.includes(error.allowed) ? "; " + allowed : "");
       if (!(field instanceof Element)) { rest.push(error.field + ": " + text); continue; }
       const note = document.createElement("span");
       note.className = "field-error";
@@ -111,13 +112,15 @@
       field.setAttribute("aria-describedby", note.id);
       field.after(note);
     }
-    say(form, [problem.detail, ...rest].join(" "), true);
-    form.querySelector("[aria-invalid=true]")?.focus();
+    const marked = form.querySelector("[aria-invalid=true]");
+    say(form, [marked ? "Nothing was changed: see what is marked." : problem.detail, ...rest].join(" "), true);
+    marked?.focus();
   };
 
   // <form data-api="POST /api/budgets">: fields become a JSON body, {name} in the
   // path the field of that name with data-path. data-then is where to go
-  // afterwards, "reload" by default, "stay" to show data-done.
+  // afterwards, "reload" by default, "stay" to show data-done, or data-otherwise
+  // if the answer's field that data-ask names is false.
   const submit = async form => {
     const [method, pattern] = form.dataset.api.split(" ");
     const path = pattern.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value.trim()));
@@ -139,7 +142,8 @@
       const then = form.dataset.then ?? "reload";
       if (then === "reload") location.reload();
       else if (then === "stay") {
-        say(form, form.dataset.done ?? "Done.", false);
+        const { ask, done, otherwise } = form.dataset;
+        say(form, (ask && !content.data?.[ask] ? otherwise : done) ?? "Done.", false);
         if (form.dataset.show) list(form, content.data);
       }
       else location.assign(then);

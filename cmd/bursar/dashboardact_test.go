@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func TestWhatIsDoneOnTheDashboardBindsTheNextCall(t *testing.T) {
 		{"a fixed cost and an exchange rate move the figures", settingsMoveFigures},
 		{"a planned budget that was deleted is made again where that is ticked", plannedBudgetComesBack},
 		{"a draft of an experiment is deleted", draftIsDeleted},
+		{"a rule says whether it would fire", ruleSaysWhetherItWouldFire},
 	} {
 		t.Run(deed.name, func(t *testing.T) { deed.do(t, r, tab) })
 	}
@@ -146,6 +148,7 @@ func budgetBinds(t *testing.T, r *running, tab context.Context) {
 func stopBinds(t *testing.T, r *running, tab context.Context) {
 	visit(t, tab, r.adminURL()+"/budgets")
 	click(t, tab, `[data-dialog="stop-dialog"]`)
+	assert.True(t, evaluate[bool](t, tab, `(({top, bottom}) => Math.abs(top - (innerHeight - bottom)) < 2)(document.getElementById("stop-dialog").getBoundingClientRect())`), "in the middle")
 	fill(t, tab, "#stop-dialog", "reason", "the campaign runs in circles")
 	click(t, tab, `#stop-dialog button.danger`)
 	assert.True(t, evaluate[bool](t, tab, `document.getElementById("stop-dialog").open && document.querySelector("#stop-dialog :invalid[name=sure]") !== null`), "not without the tick")
@@ -206,7 +209,22 @@ func settingsMoveFigures(t *testing.T, r *running, tab context.Context) {
 	requireShown(t, converted.CostBreakdown.Variable.Total, shown["month-variable"])
 }
 
+func ruleSaysWhetherItWouldFire(t *testing.T, r *running, tab context.Context) {
+	visit(t, tab, r.adminURL()+"/rules")
+	for id, want := range map[string]string{"month-total": "It would fire now.", "cost-per-meeting": "It would not fire now."} {
+		form := `form[data-api="GET /api/alert-rules/` + id + `/preview"]`
+		click(t, tab, form+" button")
+		await(t, tab, "document.querySelector(`"+form+" output`)?.textContent === "+strconv.Quote(want))
+	}
+}
+
 func badValueIsExplained(t *testing.T, r *running, tab context.Context) {
+	const rates = `form[data-api="PUT /api/exchange-rates"]`
+	visit(t, tab, r.adminURL()+"/settings")
+	fill(t, tab, rates, "rates.0.usd_to_eur", "92")
+	click(t, tab, rates+" button")
+	await(t, tab, "document.querySelector(`"+rates+` [name="rates.0.usd_to_eur"] + .field-error`+"`)?.textContent.includes('0.2 to 5') === true")
+
 	visit(t, tab, r.adminURL()+"/budgets")
 	fill(t, tab, budgetForm, "name", "Never made")
 	fill(t, tab, budgetForm, "limit", "abc")
