@@ -24,6 +24,7 @@ func (s *Store) absorb(r *row, in *incoming) {
 	src := in.row
 	complete := !in.poll() && !in.foreign() && r.durationMS == nil && src.durationMS != nil
 	newer := !in.poll() && in.foreign() && r.latestCall().before(src.id)
+	decides := complete || newer || in.poll()
 	for _, c := range columns {
 		switch c.rule {
 		case own:
@@ -33,21 +34,21 @@ func (s *Store) absorb(r *row, in *incoming) {
 		case first:
 			c.merge(r, src, complete)
 		case latest:
-			c.merge(r, src, complete || newer || in.poll())
+			c.merge(r, src, decides)
 		}
 	}
 	if newer {
 		id := src.id
 		r.repeatedBy = &id
 	}
-	if in.served && (complete || newer || in.poll()) || r.model == unknownModel && src.model != "" {
+	if in.served && decides || r.model == unknownModel && src.model != "" {
 		r.model = src.model
 	}
 	if r.usdToEUR == nil { // from before there were budgets
 		r.usdToEUR = src.usdToEUR
 	}
 	r.price()
-	r.status = statusAfter(&before, r, in, complete)
+	r.status = statusAfter(&before, r, in, complete, decides)
 	s.reschedule(&before, r)
 }
 
@@ -59,14 +60,16 @@ func (r *row) latestCall() requestID {
 	return r.id
 }
 
-// statusAfter is the status of a row that was before and is now merged.
-func statusAfter(before, merged *row, in *incoming, complete bool) text {
+// statusAfter is the status of a row that was before and is now merged. Its
+// inline cost is the event's if that decides, or was the first to tell one;
+// that of another call may be equal by chance, and of an answer that broke off.
+func statusAfter(before, merged *row, in *incoming, complete, decides bool) text {
 	const pending = text(accounting.StatusPending)
 	gainedIdentity := !before.hasIdentity() && merged.hasIdentity()
 	switch {
 	case merged.generationCost != nil, before.is(accounting.StatusSettled):
 		return text(accounting.StatusSettled)
-	case in.row.is(accounting.StatusSettled) && same(merged.inlineCost, in.row.inlineCost):
+	case in.row.is(accounting.StatusSettled) && same(merged.inlineCost, in.row.inlineCost) && (decides || before.inlineCost == nil):
 		return text(accounting.StatusSettled)
 	case in.failed:
 		return text(accounting.StatusFailed)

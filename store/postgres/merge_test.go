@@ -167,3 +167,18 @@ func TestAnHourBelongsToItsUTCMonth(t *testing.T) {
 	require.Equal(t, time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC).Unix(), key.hourKey().hour)
 	require.Equal(t, time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), key.finishKey().day)
 }
+
+func TestACallDoesNotVouchForTheCostThatAnotherTold(t *testing.T) {
+	end := func(call int, cost string, truncated bool) accounting.Event {
+		return accounting.Event{
+			Kind: accounting.Closed, ID: accounting.NewRequestID(noon.Add(time.Duration(call)*time.Hour), 0, 0), KeyFingerprint: key,
+			JobID: "job-1", RequestedModel: "asked", Truncated: truncated, Usage: usd(cost), Duration: time.Second,
+		}
+	}
+	first, earlier, later := end(1, "0.01", true), end(0, "0", false), end(2, "0", true)
+	r := received(t, first, requestID(first.ID)).row
+	for _, e := range []accounting.Event{earlier, later, earlier} {
+		pure.absorb(r, received(t, e, requestID(first.ID)))
+		require.NotEqualValues(t, accounting.StatusSettled, r.status, "an answer that broke off is confirmed by OpenRouter alone")
+	}
+}
