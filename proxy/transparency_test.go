@@ -365,8 +365,19 @@ func TestTheClientsCancelReachesTheUpstream(t *testing.T) {
 }
 
 func TestAClientThatStopsReadingIsCut(t *testing.T) {
+	g, requireCut := endlessRig(t)
+	conn, err := net.Dial("tcp", g.addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", chat)
+	requireCut()
+}
+
+// endlessRig answers for as long as somebody takes it, and a client that takes
+// nothing is soon to be cut, which requireCut waits for.
+func endlessRig(t *testing.T) (g *rig, requireCut func()) {
 	gone := make(chan struct{})
-	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+	g = newRig(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(gone)
 		w.Header().Set("Content-Type", "text/event-stream")
 		for r.Context().Err() == nil {
@@ -377,14 +388,13 @@ func TestAClientThatStopsReadingIsCut(t *testing.T) {
 	}, func(o *Options) {
 		o.ClientStallTimeout, o.DisconnectGrace = 100*time.Millisecond, 10*time.Millisecond
 	})
-	conn, err := net.Dial("tcp", g.addr)
-	require.NoError(t, err)
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", chat)
-	select {
-	case <-gone:
-	case <-time.After(time.Minute):
-		t.Fatal("the call still waits for its client")
+	return g, func() {
+		t.Helper()
+		select {
+		case <-gone:
+		case <-time.After(time.Minute):
+			t.Fatal("the call still waits for its client")
+		}
 	}
 }
 
