@@ -149,10 +149,7 @@ func (s *Store) ReplaceExperiment(ctx context.Context, e accounting.Experiment, 
 // [accounting.ExperimentConflictError] if it has been started.
 func (s *Store) DeleteExperiment(ctx context.Context, id, actor, reason string) error {
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := s.readBookAlone(ctx, tx); err != nil {
-			return err
-		}
-		before, err := findExperiment(ctx, tx, id)
+		before, err := s.findExperimentAlone(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -232,15 +229,21 @@ func (s *Store) endExperiment(ctx context.Context, tx pgx.Tx, e *accounting.Expe
 		before: map[string]any{"state": e.State}, after: map[string]any{"state": to}})
 }
 
+// findExperimentAlone finds an experiment, while nobody writes what experiments
+// count.
+func (s *Store) findExperimentAlone(ctx context.Context, tx pgx.Tx, id string) (accounting.Experiment, error) {
+	if _, err := s.readBookAlone(ctx, tx); err != nil {
+		return accounting.Experiment{}, err
+	}
+	return findExperiment(ctx, tx, id)
+}
+
 // changeExperiment runs do on an experiment, alone: while nobody writes what
 // experiments count, and told to every replica at once.
 func (s *Store) changeExperiment(ctx context.Context, id, verb string, do func(pgx.Tx, *accounting.Experiment) error) (accounting.Experiment, error) {
 	var after accounting.Experiment
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := s.readBookAlone(ctx, tx); err != nil {
-			return err
-		}
-		before, err := findExperiment(ctx, tx, id)
+		before, err := s.findExperimentAlone(ctx, tx, id)
 		if err != nil {
 			return err
 		}
