@@ -47,7 +47,8 @@ func (c *call) receive(response *http.Response) {
 	if c.recorded || c.class.JobID != "" {
 		c.meter = openrouter.NewMeter(response.Header)
 	}
-	response.Body = &answer{upstream: response.Body, call: c, meter: c.meter}
+	c.answer = &answer{upstream: response.Body, call: c, meter: c.meter}
+	response.Body = c.answer
 }
 
 // answer is the body of a response on its way to the client. Its Close ends
@@ -62,13 +63,19 @@ type answer struct {
 
 // Read shows the meter what it returns, before it returns it.
 func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.read(p)
+	a.observe(p[:n])
+	return n, err
+}
+
+// read leaves it to the caller to [answer.observe] what it returns: before the
+// client has it as long as there is something to be noted, and before the next
+// Read or Close.
+func (a *answer) read(p []byte) (int, error) {
 	if a.broken != nil {
 		return 0, a.breakOff()
 	}
 	n, err := a.upstream.Read(p)
-	if n > 0 {
-		a.observe(p[:n])
-	}
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -91,6 +98,9 @@ func (a *answer) breakOff() error {
 }
 
 func (a *answer) observe(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	if a.meter != nil {
 		a.meter.Write(p)
 	}

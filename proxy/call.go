@@ -40,6 +40,7 @@ type call struct {
 	reserved   bool      // the guard waits to be told what became of the call
 
 	header     http.Header       // of the answer, once it is there
+	answer     *answer           // its body
 	meter      *openrouter.Meter // nil: the answer is not metered
 	recorded   bool              // opened or identified was recorded, so closed must be
 	finished   bool

@@ -68,20 +68,29 @@ func setTrailers(header, trailers http.Header) {
 }
 
 // copyBody copies until the end, and returns what kept it from coming there.
-func (c *call) copyBody(response *http.Response) error {
-	w := &c.writer
-	w.beginRelay(isFlushedAtOnce(response))
-	defer w.endRelay()
+func (c *call) copyBody(response *http.Response) (broken error) {
+	w, events := &c.writer, isEvents(response)
+	w.beginRelay(events || response.ContentLength < 0)
+	defer func() { w.endRelay(broken == nil) }()
 	buffers := &bodyCopies
-	if isEvents(response) {
+	if events {
 		buffers = &eventCopies
 	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
+	a, buf := c.answer, *pooled
+	unseen := buf[:0] // by the meter, though the client has it
+	defer func() { a.observe(unseen) }()
 	for {
-		n, err := response.Body.Read(*buf)
+		start := len(unseen)
+		n, err := a.read(buf[start:])
+		unseen = buf[:start+n]
+		if !events || !a.noted || len(buf)-len(unseen) < eventRoom {
+			a.observe(unseen)
+			unseen = buf[:0]
+		}
 		if n > 0 {
-			if err := w.relay((*buf)[:n]); err != nil {
+			if err := w.relay(buf[start : start+n]); err != nil {
 				return err
 			}
 		}
@@ -95,16 +104,18 @@ func (c *call) copyBody(response *http.Response) error {
 	}
 }
 
+// eventRoom is how much room of a buffer the next read of a stream wants at the
+// least. Until there is less, the meter waits for more: with many streams its
+// state has left the processor's cache since the last event, and ten events at
+// once fetch it as one would.
+const eventRoom = 1 << 10
+
 // Every open answer holds a buffer. The events of a stream have a few hundred
 // bytes each: at 32 kB a thousand streams would hold 28 MB more for nothing.
 var eventCopies, bodyCopies = copyBuffers(4 << 10), copyBuffers(8 << 10)
 
 func copyBuffers(size int) sync.Pool {
 	return sync.Pool{New: func() any { b := make([]byte, size); return &b }}
-}
-
-func isFlushedAtOnce(response *http.Response) bool {
-	return response.ContentLength < 0 || isEvents(response)
 }
 
 func isEvents(response *http.Response) bool {

@@ -180,13 +180,17 @@ func (w *responseWriter) flushLate() {
 	}
 }
 
-// endRelay leaves what waits to the server, which sends it with the answer's
-// end.
-func (w *responseWriter) endRelay() {
+// endRelay ends the answer's body. What waits for flushLag is sent now over HTTP/1, so
+// that the client need not wait for the accounting that follows; over HTTP/2 it
+// is left to the server, which sends it with the stream's end.
+func (w *responseWriter) endRelay(whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pending = false
 	w.lag.Stop()
+	if w.pending && whole && !w.atOnce && !w.multiplexed {
+		_ = w.flushNow() // a client that has left is the server's to notice
+	}
+	w.pending = false
 }
 
 // extendDeadline moves the deadline when a quarter of it is used up, not on
