@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +17,7 @@ type arrays struct {
 	buf  []byte
 	ends []int    // of each parameter in buf
 	oids []uint32 // of their types
+	room []byte   // for the messages that carry them
 }
 
 // arrayPool keeps the buffers: a large batch has half a megabyte.
@@ -85,11 +88,44 @@ func (a *arrays) query(ctx context.Context, tx pgx.Tx, sql string, visit func(va
 		parameters[i] = a.buf[start:end]
 		start = end
 	}
+	a.makeRoom(conn.PgConn(), len(sql))
 	result := conn.PgConn().ExecParams(ctx, sql, parameters, a.oids, binaryFormat, binaryFormat)
 	for result.NextRow() {
 		if visit != nil {
 			visit(result.Values())
 		}
 	}
-	return result.Close()
+	tag, err := result.Close()
+	if err != nil {
+		a.room = nil // which the connection may hold still
+	}
+	return tag, err
 }
+
+// pgxKeeps is the most bytes of messages whose buffer pgx uses again. That of
+// longer ones it lets go as soon as they are sent.
+const pgxKeeps = 1 << 10
+
+// makeRoom gives conn a buffer for the statement's messages if they are long.
+// pgx would begin with a kilobyte and let it grow to the megabyte of a large
+// batch, anew each time: a seventh of all that a busy Bursar allocates.
+func (a *arrays) makeRoom(conn *pgconn.PgConn, sql int) {
+	if len(a.buf) <= pgxKeeps {
+		return
+	}
+	a.room = slices.Grow(a.room[:0], len(a.buf)+sql+16*len(a.ends)+512)
+	conn.Frontend().Send(roomMessage(a.room))
+}
+
+// roomMessage is a message without bytes, whose encoding moves those that wait
+// to be sent into its room.
+type roomMessage []byte
+
+// Frontend marks it as a client's.
+func (roomMessage) Frontend() {}
+
+// Decode is not for what is only sent.
+func (roomMessage) Decode([]byte) error { return errors.ErrUnsupported }
+
+// Encode returns the room with dst in it.
+func (m roomMessage) Encode(dst []byte) ([]byte, error) { return append(m, dst...), nil }

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"context"
 	"math"
 	"math/big"
+	"strconv"
 	"testing"
 	"time"
 
@@ -92,4 +94,38 @@ func TestAnAmountBeyondPostgresIsRefusedAndNotChanged(t *testing.T) {
 		})
 		require.ErrorContains(t, err, "invalid scale")
 	}
+}
+
+func TestABufferThatTheConnectionMayHoldIsNotUsedAgain(t *testing.T) {
+	s := newStore(t)
+	texts := func(prefix string) []text {
+		all := make([]text, 2000)
+		for i := range all {
+			all[i] = text(prefix + strconv.Itoa(i))
+		}
+		return all
+	}
+	err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		a := newArrays()
+		addAll(a, wireText, texts("lost "))
+		_, err := a.query(over, tx, "SELECT unnest($1::text[])", nil)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Nil(t, a.room, "nothing was sent, and the connection has it still")
+		a.release()
+		for _, prefix := range []string{"first ", "second ", "third "} {
+			a := newArrays()
+			want := texts(prefix)
+			addAll(a, wireText, want)
+			var got []text
+			_, err := a.query(t.Context(), tx, "SELECT unnest($1::text[])", func(values [][]byte) { got = append(got, text(values[0])) })
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.NotNil(t, a.room)
+			a.release()
+		}
+		return nil
+	})
+	require.NoError(t, err)
 }
