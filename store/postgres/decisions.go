@@ -56,9 +56,11 @@ type decisionRow struct {
 	count                                                         int32
 }
 
-func decisionOf(e *accounting.Event) *decisionRow {
+// take makes r the row of what was decided for e. scratch is memory for it to
+// use and to give back.
+func (r *decisionRow) take(e *accounting.Event, scratch []byte) []byte {
 	d := e.Decision
-	r := &decisionRow{
+	*r = decisionRow{
 		id: requestID(e.ID), createdAt: e.CreatedAt(),
 		verdict: text(d.Verdict), reason: clean(string(d.Reason)), field: clean(d.Field), detail: clean(d.Detail),
 		campaign: clean(e.Tags.CampaignID), email: clean(e.Tags.EmailID), lead: clean(e.Tags.LeadID),
@@ -70,7 +72,8 @@ func decisionOf(e *accounting.Event) *decisionRow {
 	if d.Rate.IsPositive() {
 		r.rate = &d.Rate
 	}
-	r.budgets = text(appendShares(nil, d.Budgets))
+	scratch = appendShares(scratch[:0], d.Budgets)
+	r.budgets = text(scratch)
 	if len(d.Calls) > 0 {
 		ids := make([]string, min(len(d.Calls), accounting.MaxMergedCalls))
 		for i := range ids {
@@ -78,7 +81,7 @@ func decisionOf(e *accounting.Event) *decisionRow {
 		}
 		r.callIDs = text("{" + strings.Join(ids, ",") + "}")
 	}
-	return r
+	return scratch
 }
 
 // appendShares writes shares as accounting.DecisionShare is written in JSON,
@@ -155,9 +158,10 @@ func appendAmount(b []byte, d decimal.Decimal) []byte {
 const maxPlainPlaces = 18
 
 func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event) error {
-	rows := make([]*decisionRow, len(events))
+	rows := make([]decisionRow, len(events))
+	var scratch []byte
 	for i, e := range events {
-		rows[i] = decisionOf(e)
+		scratch = rows[i].take(e, scratch)
 	}
 	a := newArrays()
 	defer a.release()
@@ -177,7 +181,7 @@ func insertDecisions(ctx context.Context, tx pgx.Tx, events []*accounting.Event)
 		func(r *decisionRow) *text { return &r.experiment }, func(r *decisionRow) *text { return &r.arm },
 		func(r *decisionRow) *text { return &r.armModel },
 	} {
-		add(a, wireText, n, func(i int) *text { return field(rows[i]) })
+		add(a, wireText, n, func(i int) *text { return field(&rows[i]) })
 	}
 	add(a, wireAmount, n, func(i int) **decimal.Decimal { return &rows[i].bound })
 	add(a, wireAmount, n, func(i int) **decimal.Decimal { return &rows[i].rate })
