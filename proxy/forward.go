@@ -22,7 +22,11 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		return
 	}
 	early := earlyAnswers{to: &c.writer, expected: r.Header["Expect"] != nil, over: !r.ProtoAtLeast(1, 1)} // HTTP/1.0 knows none
-	c.Context = httptrace.WithClientTrace(c.Context, &httptrace.ClientTrace{Got1xxResponse: early.pass})
+	trace := &httptrace.ClientTrace{Got1xxResponse: early.pass}
+	if len(c.gathered) > 0 {
+		trace.GotConn = holdHeaders
+	}
+	c.Context = httptrace.WithClientTrace(c.Context, trace)
 	if body := h.outgoing(c, r); body != nil {
 		defer body.end()
 	}

@@ -1,15 +1,12 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -26,7 +23,7 @@ type TransportOptions struct {
 // speaks it, connections kept and TLS sessions resumed, and no header that the
 // client did not send.
 func NewTransport(opts TransportOptions) *http.Transport {
-	dialer := dialer{net.Dialer{Timeout: opts.DialTimeout, KeepAlive: 30 * time.Second}}
+	dialer := dialer{net.Dialer{Timeout: opts.DialTimeout, KeepAlive: 30 * time.Second}, holdTime}
 	transport := &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
 		DialContext: dialer.DialContext,
@@ -55,37 +52,9 @@ func NewTransport(opts TransportOptions) *http.Transport {
 	if err := http2.ConfigureTransport(transport); err != nil { //nolint:staticcheck // Protocols would choose net/http's own
 		panic(err) // it was done before
 	}
+	markMultiplexed(transport)
 	return transport
 }
-
-// dialer makes connections to OpenRouter.
-type dialer struct{ net.Dialer }
-
-func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := d.Dialer.DialContext(ctx, network, address)
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return upstreamConn{tcp}, err
-	}
-	return c, err
-}
-
-// upstreamConn is a connection that sends large bodies through buffers from a
-// pool. Package net takes 32 kB anew for each body, to try sendfile and splice
-// first, which nothing that comes here can use.
-type upstreamConn struct{ *net.TCPConn }
-
-// ReadFrom sends what r has, until its end.
-func (c upstreamConn) ReadFrom(r io.Reader) (int64, error) {
-	buf := bodyBuffers.Get().(*[bodyBuffer]byte)
-	defer bodyBuffers.Put(buf)
-	// Only the Writer of the connection, or CopyBuffer would come here again.
-	return io.CopyBuffer(struct{ io.Writer }{c.TCPConn}, struct{ io.Reader }{r}, buf[:])
-}
-
-// bodyBuffer holds a prompt of the usual size.
-const bodyBuffer = 64 << 10
-
-var bodyBuffers = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
 
 // cannotRetry begins the error, which has no type, that HTTP/2 makes of
 // REFUSED_STREAM and GOAWAY where the body cannot be sent again.
