@@ -156,7 +156,7 @@ func (e *economics) sparkLines(ctx context.Context, rows []accounting.CampaignRo
 	for i := range rows {
 		line := campaignLine{CampaignRow: rows[i]}
 		if values := days[rows[i].ID]; values != nil {
-			line.Spark = chart.Sparkline{Name: "AI cost per day", Unit: string(m.Currency), Format: readable, Values: values}.HTML()
+			line.Spark = chart.Sparkline{Name: "AI cost per day", Unit: string(m.Currency), Sign: m.sign(), Format: readable, Values: values}.HTML()
 		}
 		lines = append(lines, line)
 	}

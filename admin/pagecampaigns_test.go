@@ -44,7 +44,7 @@ func TestCampaignsStandBesideWhatNoneOfThemCarries(t *testing.T) {
 	body := browse(t, newEconomicsHandler(t, f, nil), "/campaigns", http.StatusOK)
 	seen := spaced(body)
 	require.Contains(t, seen, "November 2026")
-	require.Contains(t, seen, "q4 98 excellent invest more premium \u2068AI cost per day\u2069: latest 1.50 EUR")
+	require.Contains(t, seen, "q4 98 excellent invest more premium \u2068AI cost per day\u2069: latest €1.50")
 	require.Contains(t, seen, "€58.00 €0.58 100 sent €5.80 10 booked 95.0 % 10.0 % 20 000 % 10.0 %")
 	require.Contains(t, seen, "no campaign – send X-Campaign-ID with these calls")
 	require.Contains(t, seen, "€136.50 together: AI €13.50 , fixed costs €123.00 , of which €75.00 is in no campaign")

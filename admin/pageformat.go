@@ -49,6 +49,7 @@ var pageFuncs = template.FuncMap{
 	"verdictClass": verdictClass,
 	"short":        func(version string) string { return version[:min(len(version), 12)] },
 	"usd":          func(a accounting.Amount) string { return readable(a.Decimal) },
+	"amount":       func(c accounting.Currency, a accounting.Amount) string { return signed(signOf(c), a.Decimal) },
 	"wasteLink":    wasteLink,
 	"name":         func(name *string, id string) string { return cmp.Or(value(name), id) },
 	"list":         func(v ...any) []any { return v },
@@ -89,8 +90,12 @@ func (m moneyFormat) Text(v any) string {
 	return signed(m.sign(), m.in(amount))
 }
 
-func (m moneyFormat) sign() string {
-	if m.Currency == accounting.USD {
+func (m moneyFormat) sign() string { return signOf(m.Currency) }
+
+// signOf is the sign before amounts that are rounded to be read. Exact ones
+// are followed by the currency's code.
+func signOf(c accounting.Currency) string {
+	if c == accounting.USD {
 		return "$"
 	}
 	return "€"

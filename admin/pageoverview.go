@@ -167,7 +167,7 @@ func dayCategory(d accounting.Day) chart.Category {
 
 // chartFrame is what charts of amounts have in common.
 func (m moneyFormat) chartFrame(id, title, empty string) chart.Frame {
-	return chart.Frame{ID: id, Title: title, Unit: string(m.Currency), Format: readable, Empty: empty}
+	return chart.Frame{ID: id, Title: title, Unit: string(m.Currency), Sign: m.sign(), Format: readable, Empty: empty}
 }
 
 // perDayChart stacks the days from first on by purpose.

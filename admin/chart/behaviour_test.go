@@ -227,3 +227,26 @@ func TestLabelsOfTheAxisAreFewerWhereThereIsLessRoom(t *testing.T) {
 	assert.GreaterOrEqual(t, always, 5)
 	assert.Greater(t, wide+always, always)
 }
+
+func TestMoneyStandsBehindItsSignWhereverItIsReadAlone(t *testing.T) {
+	cents := func(d decimal.Decimal) string { return d.StringFixed(2) }
+	euros := chart.Frame{Title: "Spend", Unit: "EUR", Sign: "€", Format: cents}
+	burn := string(chart.Burn{
+		Frame: euros, Days: days(3), Spent: vals("1", "2"), Budget: val("10"),
+		Forecast: []chart.Outlook{{}, {}, {Expected: val("3"), Low80: val("2.5"), High80: val("4")}},
+	}.HTML())
+	for _, want := range []string{"€2.00 spent until", "of a budget of €10.00", "expected at the end: €3.00", "in 80 % of outcomes €2.50 to €4.00"} {
+		require.Contains(t, burn, want)
+	}
+	require.Contains(t, burn, "<caption>Spend, EUR</caption>", "the column's head names the currency, its numbers stand alone")
+	require.Contains(t, burn, "<td>2.00</td>")
+	bars := chart.StackedBars{
+		Frame: euros, Categories: days(2),
+		Series: []chart.Series{{"a", vals("-1.5", "2")}, {"b", []chart.Value{val("-1"), {}}}},
+	}
+	require.Contains(t, string(bars.HTML()), "−€2.50")
+	require.Contains(t, string(bars.HTML()), "at least €2.00")
+	require.NotContains(t, string(bars.HTML()), ".00 EUR")
+	line := chart.Sparkline{Name: "Cost", Unit: "EUR", Sign: "€", Format: cents, Values: vals("1", "2")}
+	require.Contains(t, string(line.HTML()), "latest €2.00, lowest €1.00, highest €2.00")
+}

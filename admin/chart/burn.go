@@ -154,9 +154,13 @@ func (c Burn) summary(today int, outlook []Outlook) string {
 	return text
 }
 
-// between shows an interval: "1.2 to 3.4 EUR".
+// between shows an interval: "1.2 to 3.4 EUR", "€1.20 to €3.40".
 func (f *Frame) between(low, high Value) string {
-	return f.bare(amountOf(low)) + " to " + f.full(amountOf(high))
+	from := f.bare(amountOf(low))
+	if f.Sign != "" {
+		from = f.full(amountOf(low))
+	}
+	return from + " to " + f.full(amountOf(high))
 }
 
 func (c Burn) keys(outlook []Outlook) []key {

@@ -17,6 +17,10 @@ type Frame struct {
 	Title string
 	// Unit follows each number: "EUR", "%". Empty: numbers stand alone.
 	Unit string
+	// Sign of the unit, such as "€", stands before each number in its place. The
+	// axis and the table, whose numbers stand alone, are headed by Unit. Empty:
+	// there is none.
+	Sign string
 	// Format shows a value, without the unit. Nil: with all its digits.
 	Format func(decimal.Decimal) string
 	// Tick shows a value at the axis, where there is less room. Nil: Format.
@@ -70,12 +74,27 @@ func (f *Frame) bare(a amount) string {
 	return f.number(a.value)
 }
 
-// full shows an amount with its unit.
+// full shows an amount with its sign or unit.
 func (f *Frame) full(a amount) string {
+	if a.known && f.Sign != "" {
+		return f.signed(a)
+	}
 	if !a.known || f.Unit == "" {
 		return f.bare(a)
 	}
 	return f.bare(a) + " " + clean(f.Unit)
+}
+
+// signed shows an amount that is known behind its sign: "€1.20", "−€1.20".
+func (f *Frame) signed(a amount) string {
+	text := clean(f.Sign) + f.number(a.value.Abs())
+	if a.value.IsNegative() {
+		text = "−" + text
+	}
+	if a.more {
+		text = "at least " + text
+	}
+	return text
 }
 
 func (f *Frame) fullValue(v decimal.Decimal) string { return f.full(amount{value: v, known: true}) }

@@ -22,13 +22,14 @@ const (
 type Sparkline struct {
 	Name   string // the start of the text alternative: "Cost per email"
 	Unit   string
+	Sign   string // as in Frame
 	Format func(decimal.Decimal) string
 	Values []Value
 }
 
 // HTML is the chart as an <svg>; as a sentence if no value is known.
 func (c Sparkline) HTML() template.HTML {
-	f := Frame{Unit: c.Unit, Format: c.Format}
+	f := Frame{Unit: c.Unit, Sign: c.Sign, Format: c.Format}
 	values := known(c.Values...)
 	m := &markup{}
 	if len(values) == 0 {
