@@ -42,7 +42,7 @@ func (e *Error) orNil() error {
 // nearest, if one is near enough to be meant. names maps what is compared to
 // what is suggested.
 func didYouMean(name string, names map[string]string) string {
-	best, bestDistance := "", 1+max(2, len(name)/4)
+	best, bestDistance := "", 1+min(max(2, len(name)/4), len(name)/2) // of "foo" two letters are most of it
 	for _, known := range slices.Sorted(maps.Keys(names)) {
 		if len(name) > 2*len(known) {
 			continue // no typo; and a name may be a megabyte long

@@ -43,6 +43,9 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		"an unknown YAML section": {
 			place{yaml: "log:\n  level: info\nproxi:\n  addr: x\n"}, []string{"bursar.yaml:3", "proxi", "did you mean proxy?"},
 		},
+		"a YAML section that is like none": {
+			place{yaml: "foo: 1\n"}, []string{"bursar.yaml:1", "foo is not a section; deploy/bursar.example.yaml and deploy/.env.example list all there are"},
+		},
 		"an unknown YAML key": {
 			place{yaml: "proxy:\n  adr: x\n"}, []string{"bursar.yaml:2", "proxy.adr", "did you mean proxy.addr?"},
 		},

@@ -44,7 +44,7 @@ func (o *outage) ended() {
 	if o.began.IsZero() {
 		return
 	}
-	o.log.Info().Int("failures", o.failures).Dur("lasted", time.Since(o.began)).
+	o.log.Info().Int("failures", o.failures).Dur("lasted_ms", time.Since(o.began)).
 		Msg("no more trouble with " + o.what)
 	o.began, o.failures = time.Time{}, 0
 	o.on.Store(false)

@@ -117,7 +117,7 @@ func (s *recording) saw(m Mode, cause error) {
 
 func (s *recording) change(to Mode, now time.Time, cause error) {
 	if to == ModeJournal {
-		s.log.Info().Str("mode", to.String()).Dur("lasted", now.Sub(s.since)).Msg("new calls are recorded in the journal again")
+		s.log.Info().Str("mode", to.String()).Dur("lasted_ms", now.Sub(s.since)).Msg("new calls are recorded in the journal again")
 	} else {
 		s.log.Error().Err(cause).Str("mode", to.String()).Msg("the journal takes no new calls: " + to.means())
 	}

@@ -277,6 +277,18 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out.String(), "BURSAR_PROXY_ADDR")
 	assert.Contains(t, out.String(), "address already in use")
+	assert.Contains(t, out.String(), "set BURSAR_PROXY_ADDR to another port")
+}
+
+func TestADatabaseURLThatCannotBeReadIsAWrongSettingAndKeepsItsPassword(t *testing.T) {
+	for _, command := range []string{"serve", "migrate"} {
+		var out bytes.Buffer
+		code := run(context.Background(), &env{&out, &out, []string{"DATABASE_URL=postgres://u:hunter2@db/x?sslmode=nonsense"}, t.TempDir()}, []string{command})
+		assert.Equal(t, 2, code, command)
+		assert.Contains(t, out.String(), "configuration: DATABASE_URL: ")
+		assert.Contains(t, out.String(), "sslmode is invalid")
+		assert.NotContains(t, out.String(), "hunter2")
+	}
 }
 
 func TestHealthcheckAsksARunningBursar(t *testing.T) {

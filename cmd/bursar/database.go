@@ -55,9 +55,23 @@ func (p *program) migrate(ctx context.Context) error {
 	return nil
 }
 
+// checkDatabase comes before the ports: a URL that cannot be read is a setting
+// to mend, not a database to wait for.
+func (p *program) checkDatabase(context.Context) error { return checkDatabaseURL(p.cfg) }
+
+func checkDatabaseURL(cfg config.Config) error {
+	if err := postgres.CheckURL(cfg.Database.URL.Reveal()); err != nil {
+		return wrongSetting("DATABASE_URL: %w", err)
+	}
+	return nil
+}
+
 // openStore opens the database that the configuration names, or the private
 // one. The cluster is nil where the database is somebody else's.
 func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, registry prometheus.Registerer, adjust ...func(*postgres.Options)) (*private.Cluster, *postgres.Store, error) {
+	if err := checkDatabaseURL(cfg); err != nil {
+		return nil, nil, err
+	}
 	address := cfg.Database.URL.Reveal()
 	var cluster *private.Cluster
 	if address == "" {

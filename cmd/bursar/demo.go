@@ -153,7 +153,7 @@ func (t *till) posted(postings []accounting.Posting) {
 		if posting.Verified {
 			source = "from GET /generation"
 		}
-		fmt.Fprintf(table, "%s  %-16.16s %-20.20s %-30.30s $%-20s %-20s recorded $%s, billed $%s\n", time.Now().Format(time.TimeOnly),
+		fmt.Fprintf(table, "%s  %-16.16s %-20.20s %-30.30s $%-20s %-20s so far: recorded $%s, billed $%s\n", time.Now().Format(time.TimeOnly),
 			orDash(posting.Tags.CampaignID), orDash(posting.Tags.Purpose), posting.Model, posting.Amount, source, t.recorded, t.fake.Total())
 	}
 	_ = table.Flush() // a terminal that went away is no reason to stop

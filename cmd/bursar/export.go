@@ -102,7 +102,7 @@ func (o *exportOrder) export(ctx context.Context, e *env, cfg config.Config, for
 	}
 	fmt.Fprintf(e.stdout, "%s: %d calls", o.out, done.Rows)
 	if done.LeftOut > 0 {
-		fmt.Fprintf(e.stdout, "; %d whose cost is not known yet are left out", done.LeftOut)
+		fmt.Fprintf(e.stdout, "; %d without a cost are left out: those that failed, and those whose cost is not known yet", done.LeftOut)
 	}
 	fmt.Fprintln(e.stdout)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -106,7 +107,7 @@ func (p *program) open(ctx context.Context) (err error) {
 	}()
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		p.openTransport, p.openChannels, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openAlerting, p.openReporting, p.openReconciliation, p.openProxy, p.openAdmin,
+		p.openTransport, p.openChannels, p.checkDatabase, p.listen, p.makeDataDir, p.openJournal, p.openStore, p.openAccounting, p.openBudgets, p.openAlerting, p.openReporting, p.openReconciliation, p.openProxy, p.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -120,12 +121,27 @@ func (p *program) open(ctx context.Context) (err error) {
 func (p *program) listen(ctx context.Context) (err error) {
 	before := p.handover.inherited
 	if p.proxyListener, err = before.listen(ctx, proxySocketFD, p.cfg.Proxy.Addr); err != nil {
-		return fmt.Errorf("open the data port (BURSAR_PROXY_ADDR): %w", err)
+		return portProblem("data", "BURSAR_PROXY_ADDR", err)
 	}
 	if p.adminListener, err = before.listen(ctx, adminSocketFD, p.cfg.Admin.Addr); err != nil {
-		return fmt.Errorf("open the admin port (BURSAR_ADMIN_ADDR): %w", err)
+		return portProblem("admin", "BURSAR_ADMIN_ADDR", err)
 	}
 	return nil
+}
+
+// portProblem says why a port cannot be opened and, where that is plain, the
+// way out.
+func portProblem(port, setting string, err error) error {
+	wayOut := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		wayOut = "; another program has it, perhaps another Bursar: end that one, or set " + setting + " to another port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		wayOut = "; no interface of this machine has that address: set " + setting + " to one that it has"
+	case errors.Is(err, syscall.EACCES):
+		wayOut = "; this user may not open it: set " + setting + " to a port from 1024 on"
+	}
+	return fmt.Errorf("open the %s port (%s): %w%s", port, setting, err, wayOut)
 }
 
 // makeDataDir lets others pass through the data directory, since under root

@@ -123,6 +123,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return &Store{pool: pool, opts: opts}, nil
 }
 
+// CheckURL tells what is wrong with a database's URL or connection string,
+// without its password; nothing is connected to. Empty is right.
+func CheckURL(url string) error {
+	_, err := pgxpool.ParseConfig(url)
+	return err
+}
+
 func poolConfig(opts Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL)
 	if err != nil {

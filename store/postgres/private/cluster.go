@@ -80,7 +80,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	c.log.Info().Str("dir", dir).Int("version", c.Version()).Bool("adopted", adopted).
-		Dur("took", time.Since(began)).Msg("private Postgres is ready")
+		Dur("took_ms", time.Since(began)).Msg("private Postgres is ready")
 	return c, nil
 }
 

@@ -37,7 +37,7 @@ func (c *Cluster) revive(ctx context.Context) {
 		case stopped || ctx.Err() != nil:
 			return
 		case err == nil:
-			c.log.Warn().Str("dir", c.dir).Dur("down", time.Since(died)).Msg("private Postgres had died and is up again")
+			c.log.Warn().Str("dir", c.dir).Dur("down_ms", time.Since(died)).Msg("private Postgres had died and is up again")
 			return
 		case retry == firstRetry:
 			c.log.Error().Err(err).Str("dir", c.dir).Msg("private Postgres has died and does not start; trying on")
