@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"bursar/accounting"
 )
 
 // http2Client speaks HTTP/2 in clear text.
@@ -124,6 +126,36 @@ func TestAnUpstreamMayLetAnHTTP2UploadWaitForLongerThanTheStallTimeout(t *testin
 	g.client = http2Client(t)
 	_, body := g.post(chat, strings.Repeat("x", size))
 	assert.Equal(t, fmt.Sprint(size, nil), body)
+}
+
+func TestAClientThatStallsItsUploadIsToldSo(t *testing.T) {
+	for name, stall := range map[string]func(*testing.T, *rig) *http.Response{
+		"HTTP/1": func(_ *testing.T, g *rig) *http.Response {
+			return g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n{")
+		},
+		"HTTP/2": func(t *testing.T, g *rig) *http.Response {
+			body, upload := io.Pipe()
+			t.Cleanup(func() { upload.Close() })
+			go func() { _, _ = io.WriteString(upload, "{") }()
+			request, err := http.NewRequest(http.MethodPost, g.base+chat, body)
+			require.NoError(t, err)
+			response, err := http2Client(t).Do(request)
+			require.NoError(t, err)
+			t.Cleanup(func() { response.Body.Close() })
+			return response
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
+				func(o *Options) { o.ClientStallTimeout = 200 * time.Millisecond })
+			response := stall(t, g)
+			assert.Equal(t, http.StatusRequestTimeout, response.StatusCode)
+			said, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			assert.Contains(t, string(said), "the client sent nothing of its request's body for 200ms")
+			assert.Equal(t, "client_stalled", g.recorder.last(t).Error)
+		})
+	}
 }
 
 func TestAnHTTP2ClientThatStopsReadingIsCut(t *testing.T) {
@@ -259,6 +291,11 @@ func resetFrame(stream []byte, code byte) []byte {
 	return append(append([]byte{0, 0, 4, frameReset, 0}, stream...), 0, 0, 0, code)
 }
 
+// goAwayFrame says that no stream was looked at.
+func goAwayFrame(code byte) []byte {
+	return []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code}
+}
+
 // OpenRouter may have run it, and would bill it once more.
 func TestACallThatWasResetIsNotSentAgain(t *testing.T) {
 	for name, request := range map[string]string{
@@ -324,17 +361,20 @@ func TestAClientThatAwaitsItsCueGetsOne(t *testing.T) {
 // was billed. A body that passes as it comes cannot be sent again.
 func TestACallThatWasNotLookedAtIsNotTakenForSent(t *testing.T) {
 	for name, frame := range map[string]func(stream []byte) []byte{
-		"refused": func(stream []byte) []byte { return resetFrame(stream, refusedStream) },
-		"goaway": func([]byte) []byte {
-			return []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-		},
+		"refused":            func(stream []byte) []byte { return resetFrame(stream, refusedStream) },
+		"goaway":             func([]byte) []byte { return goAwayFrame(0) },
+		"goaway for a cause": func([]byte) []byte { return goAwayFrame(protocolError) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, requests := framesRig(t, frame)
 			response := g.raw("POST " + chat + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
 			assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+			said, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			assert.Contains(t, string(said), "declined the request before it looked at it")
 			e := g.recorder.last(t)
 			assert.Equal(t, "upstream_unreachable", e.Error)
+			assert.Equal(t, accounting.StatusFailed, e.Status())
 			assert.False(t, e.Truncated, "nothing may have been billed")
 			assert.Len(t, requests, 1)
 		})

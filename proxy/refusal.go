@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -64,24 +65,38 @@ func (h *Handler) upstreamFailed(c *call, err error) {
 	if c.writer.wrote {
 		return // an upgrade that failed half-way: there is nobody left to tell
 	}
-	answer := refusal{status: http.StatusBadGateway, kind: "provider_unavailable",
+	name, answer := c.failure(err)
+	c.event.Error = name
+	h.metrics.upstreamErrors.WithLabelValues(name).Inc()
+	c.finish()
+	c.refuse(answer)
+}
+
+// failure says why the call got no answer: a name for its event, and what its
+// client is told.
+func (c *call) failure(err error) (name string, answer refusal) {
+	answer = refusal{status: http.StatusBadGateway, kind: "provider_unavailable",
 		message: "Bursar could not reach OpenRouter: the connection failed before the request was sent"}
-	c.event.Error = "upstream_unreachable"
 	var timeout net.Error
 	switch {
 	case c.isCut():
-		c.event.Error, answer = cutError, cutUnanswered
+		return cutError, cutUnanswered
+	case c.request.gaveUp():
+		// Before what follows from it: the error is a timeout, and over HTTP/1 the
+		// server takes the client for gone.
+		return "client_stalled", refusal{status: http.StatusRequestTimeout, kind: "timeout",
+			message: fmt.Sprintf("the client sent nothing of its request's body for %s (BURSAR_PROXY_CLIENT_STALL_TIMEOUT), and Bursar gave the call up; OpenRouter got no whole request", c.handler.opts.ClientStallTimeout)}
 	case c.left.Load():
-		c.event.Error = "client_left"
-	case c.sent && errors.As(err, &timeout) && timeout.Timeout():
-		c.event.Error = "upstream_timeout"
-		answer = refusal{status: http.StatusGatewayTimeout, kind: "timeout",
+		return "client_left", answer
+	case !c.sent && isDeclined(err):
+		answer.message = "OpenRouter declined the request before it looked at it (HTTP/2 REFUSED_STREAM or GOAWAY), and Bursar could not send it again by itself: nothing was billed, and the call may be sent once more"
+		return "upstream_unreachable", answer
+	case !c.sent:
+		return "upstream_unreachable", answer
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "upstream_timeout", refusal{status: http.StatusGatewayTimeout, kind: "timeout",
 			message: "OpenRouter sent no answer in the time allowed (BURSAR_UPSTREAM_RESPONSE_HEADER_TIMEOUT); it may still run and bill the request"}
-	case c.sent:
-		c.event.Error = "upstream_broken"
-		answer.message = "OpenRouter broke off the connection before it answered; it may still run and bill the request"
 	}
-	h.metrics.upstreamErrors.WithLabelValues(c.event.Error).Inc()
-	c.finish()
-	c.refuse(answer)
+	answer.message = "OpenRouter broke off the connection before it answered; it may still run and bill the request"
+	return "upstream_broken", answer
 }

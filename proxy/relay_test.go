@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +132,27 @@ func (r slowRecorder) Record(e *accounting.Event) error {
 		<-r.closing
 	}
 	return r.Recorder.Record(e)
+}
+
+// Whoever kills Bursar then must find the id in the journal, or nobody could ask
+// what the call cost.
+func TestTheGenerationOfACompressedAnswerIsRecordedBeforeItsClientHasIt(t *testing.T) {
+	closing := make(chan struct{})
+	var body bytes.Buffer
+	zipped := gzip.NewWriter(&body)
+	_, _ = io.WriteString(zipped, `{"usage":{"cost":0.5},"id":"gen-1"}`)
+	require.NoError(t, zipped.Close())
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+		_, _ = w.Write(body.Bytes())
+	}, func(o *Options) { o.Recorder = slowRecorder{o.Recorder, closing} })
+	_, got := g.post(chat, "{}", "Accept-Encoding", "gzip")
+	assert.Equal(t, body.String(), got)
+	assert.Contains(t, g.recorder.kinds(), accounting.Identified)
+	close(closing)
+	assert.Equal(t, "gen-1", g.recorder.last(t).GenerationID)
 }
 
 func TestAnAnswerOfKnownLengthDoesNotWaitForItsAccounting(t *testing.T) {

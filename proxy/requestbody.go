@@ -198,6 +198,13 @@ func (b *requestBody) giveUp() {
 	b.stalled = true
 }
 
+// gaveUp reports whether the client did not send when it was due to.
+func (b *requestBody) gaveUp() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stalled
+}
+
 // isStalled reports whether the rest of the body is not waited for, or may not
 // be: then the connection takes no further request.
 func (b *requestBody) isStalled() bool {

@@ -56,9 +56,13 @@ func NewTransport(opts TransportOptions) *http.Transport {
 	return transport
 }
 
-// cannotRetry begins the error, which has no type, that HTTP/2 makes of
-// REFUSED_STREAM and GOAWAY where the body cannot be sent again.
-const cannotRetry = "http2: Transport: cannot retry err ["
+// What HTTP/2 makes of REFUSED_STREAM and GOAWAY where the call is not sent again
+// are errors without a type. They begin so: the first where its body is gone, the
+// second for the first stream of a connection that ends with an error.
+const (
+	cannotRetry = "http2: Transport: cannot retry err ["
+	wentAway    = "http2: Transport received GOAWAY from server ErrCode:"
+)
 
 // timedTransport notes on the call when it went upstream and how long the
 // answer took, so that our own share of the time can be told from
@@ -77,11 +81,7 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // neverSent reports whether the call failed before a connection stood, or HTTP/2
 // says that OpenRouter has not looked at it. In doubt it may have.
 func neverSent(err error) bool {
-	var stream http2.StreamError
-	if errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream {
-		return true
-	}
-	if strings.HasPrefix(err.Error(), cannotRetry) {
+	if isDeclined(err) {
 		return true
 	}
 	var operation *net.OpError
@@ -92,4 +92,14 @@ func neverSent(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	return errors.As(err, &name) || errors.As(err, &certificate) || errors.As(err, &record)
+}
+
+// isDeclined reports whether HTTP/2 says that OpenRouter has not looked at the
+// call: a stream that was refused, or came after the last that a GOAWAY names.
+func isDeclined(err error) bool {
+	var stream http2.StreamError
+	if errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream {
+		return true
+	}
+	return strings.HasPrefix(err.Error(), cannotRetry) || strings.HasPrefix(err.Error(), wentAway)
 }

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -133,7 +134,7 @@ func openAll(encodings []string, src io.Reader) (reader io.Reader, closers []fun
 	for _, name := range encodings {
 		switch name {
 		case "gzip", "x-gzip":
-			reader, err = gzip.NewReader(reader)
+			reader, err = openGzip(reader)
 		case "br":
 			reader = brotli.NewReader(reader)
 		case "deflate":
@@ -153,6 +154,44 @@ func openAll(encodings []string, src io.Reader) (reader io.Reader, closers []fun
 		}
 	}
 	return reader, closers, nil
+}
+
+// gzipMembers reads a gzip body, of one member or several. A gzip.Reader alone looks
+// for the next one before it returns the end of the last, and so would hold that
+// until the body's end is known: by then the client has it.
+type gzipMembers struct {
+	source *bufio.Reader
+	gzip   *gzip.Reader
+	ended  bool // a member has, and another may follow
+}
+
+func openGzip(src io.Reader) (io.Reader, error) {
+	m := &gzipMembers{source: bufio.NewReader(src), gzip: new(gzip.Reader), ended: true}
+	return m, m.next()
+}
+
+// next returns io.EOF if there is no further member.
+func (m *gzipMembers) next() error {
+	if err := m.gzip.Reset(m.source); err != nil {
+		return err
+	}
+	m.gzip.Multistream(false)
+	m.ended = false
+	return nil
+}
+
+// Read returns what is decoded next.
+func (m *gzipMembers) Read(p []byte) (int, error) {
+	if m.ended {
+		if err := m.next(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := m.gzip.Read(p)
+	if errors.Is(err, io.EOF) {
+		m.ended, err = true, nil
+	}
+	return n, err
 }
 
 // openDeflate tells zlib, which "deflate" means (RFC 9110 §8.4.1.2), from the

@@ -219,6 +219,31 @@ func TestMeterKnowsTheIDBeforeTheCompressedBytesThatHoldItGoOn(t *testing.T) {
 	}
 }
 
+func TestMeterKnowsTheIDOfACompressedBodyBeforeItsLastBytesGoOn(t *testing.T) {
+	for _, encoding := range []string{"gzip", "br", "zstd", "deflate", "raw deflate"} {
+		for _, size := range []int{0, 3_000, 300_000} {
+			header := jsonHeader()
+			header.Set("Content-Encoding", strings.TrimPrefix(encoding, "raw "))
+			m := NewMeter(header)
+			m.Write([]byte(compress(t, encoding, `{"choices":"`+strings.Repeat("word ", size/5)+`","usage":{"cost":5},"id":"gen-1"}`)))
+			assert.Equal(t, "gen-1", m.Reading().ID, "%s, %d bytes, before Close", encoding, size)
+			assert.Equal(t, "5", m.Reading().Usage.Cost.Value.String())
+			m.Release()
+		}
+	}
+}
+
+func TestMeterReadsGzipOfSeveralMembers(t *testing.T) {
+	header := sseHeader()
+	header.Set("Content-Encoding", "gzip")
+	body := compress(t, "gzip", "data: {\"id\":\"gen-1\",\"us") + compress(t, "gzip", "") + compress(t, "gzip", "age\":{\"cost\":5}}\n\n")
+	for _, n := range []int{1, 7, len(body)} {
+		got := read(header, body, n)
+		assert.Equal(t, "gen-1", got.ID, "pieces of %d", n)
+		assert.Equal(t, "5", got.Usage.Cost.Value.String(), "pieces of %d", n)
+	}
+}
+
 func TestMeterSurvivesBrokenCompression(t *testing.T) {
 	for _, encoding := range []string{"gzip", "br", "zstd", "deflate", "compress", "nonsense, gzip"} {
 		header := jsonHeader()
