@@ -29,7 +29,9 @@ func (l clientListener) Accept() (net.Conn, error) {
 type clientConn struct {
 	*net.TCPConn
 
-	beyond atomic.Int64 // bytes of the last read that stood behind the first empty line
+	// Bytes of the last read behind its last empty line: no more than there are of
+	// the body whose headers it ends, even if it began in another request's.
+	beyond atomic.Int64
 }
 
 var emptyLine = []byte("\r\n\r\n")
@@ -37,14 +39,21 @@ var emptyLine = []byte("\r\n\r\n")
 // Read reads.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
-	if n > 1 { // the server watches for the client's leaving by reads of one byte
-		beyond := 0
-		if _, rest, ok := bytes.Cut(p[:n], emptyLine); ok {
-			beyond = len(rest)
-		}
-		c.beyond.Store(int64(beyond))
+	if len(p) > 1 { // the server watches for the client's leaving by reads of one byte
+		c.beyond.Store(int64(behindLastLine(p[:n])))
 	}
 	return n, err
+}
+
+// behindLastLine goes forward: bytes.LastIndex takes forty times as long.
+func behindLastLine(p []byte) (beyond int) {
+	for {
+		_, rest, found := bytes.Cut(p, emptyLine)
+		if !found {
+			return beyond
+		}
+		p, beyond = rest, len(rest)
+	}
 }
 
 type clientConnKey struct{}

@@ -59,10 +59,31 @@ func TestRequestsThatComeInAnyPiecesAreToldApart(t *testing.T) {
 	}
 }
 
+// The piece that ends the first request's body has an empty line in it, and the
+// headers of the second. What stands between is not the second's body, for which
+// nobody would wait with a deadline if it were taken for that.
+func TestAClientThatStallsABodyBehindAnotherIsCut(t *testing.T) {
+	g := newRig(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
+		func(o *Options) { o.ClientStallTimeout = 300 * time.Millisecond })
+	conn, err := net.Dial("tcp", g.addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	body := "\r\n\r\n" + strings.Repeat("a", 100)
+	head := "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+	fmt.Fprintf(conn, head, chat, len(body))
+	time.Sleep(50 * time.Millisecond) // the headers come by themselves
+	fmt.Fprintf(conn, body+head+"{", chat, 30)
+	all, err := io.ReadAll(conn)
+	require.NoError(t, err, "the connection is closed")
+	assert.Contains(t, string(all), "200 OK")
+	assert.Contains(t, string(all), "408 Request Timeout")
+}
+
 func TestAConnectionTellsWhatCameBehindTheHeaders(t *testing.T) {
 	for sent, want := range map[string]int64{
 		"POST / HTTP/1.1\r\n\r\n{}":         2,
-		"POST / HTTP/1.1\r\n\r\na\r\n\r\nb": 6,
+		"POST / HTTP/1.1\r\n\r\na\r\n\r\nb": 1, // nobody knows whether "a" belongs to the headers of a further request
 		"POST / HTTP/1.1\r\nHost: x\r\n":    0,
 		"POST / HTTP/1.1\r\n\r\n":           0,
 	} {

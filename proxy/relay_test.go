@@ -170,3 +170,16 @@ func TestAnAnswerOfKnownLengthDoesNotWaitForItsAccounting(t *testing.T) {
 	assert.Equal(t, "0.5", e.Usage.Cost.Value.String())
 	assert.False(t, e.Cancelled || e.Truncated)
 }
+
+func TestAnEmptyAnswerOfUnknownLengthStaysOne(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() })
+	for name, client := range map[string]*http.Client{"HTTP/1": g.client, "HTTP/2": http2Client(t)} {
+		t.Run(name, func(t *testing.T) {
+			g.client = client
+			for range 300 { // which of two goroutines is first is up to chance
+				response, _ := g.post(chat, "{}")
+				require.Equal(t, int64(-1), response.ContentLength)
+			}
+		})
+	}
+}

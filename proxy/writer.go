@@ -180,14 +180,16 @@ func (w *responseWriter) flushLate() {
 	}
 }
 
-// endRelay ends the answer's body. What waits for flushLag is sent now over HTTP/1, so
-// that the client need not wait for the accounting that follows; over HTTP/2 it
-// is left to the server, which sends it with the stream's end.
+// endRelay ends the answer's body. What waits for flushLag is sent now over HTTP/1,
+// so that the client need not wait for the accounting that follows; over HTTP/2 it
+// is left to the server, which sends it with the stream's end. Headers that still
+// wait for a body of unknown length go out before its end is known: the server
+// would give an empty one a length.
 func (w *responseWriter) endRelay(whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lag.Stop()
-	if w.pending && whole && !w.atOnce && !w.multiplexed {
+	if w.pending && whole && (w.atOnce || !w.multiplexed) {
 		_ = w.flushNow() // a client that has left is the server's to notice
 	}
 	w.pending = false
