@@ -293,6 +293,9 @@ func TestAnActivityIsRecordedAsTheFoundingDocumentSendsIt(t *testing.T) {
 	ask(t, h, "POST", "/api/leads/ada/converted", `{"campaignId":"q4"}`, 200)
 	last := f.recorded[len(f.recorded)-1]
 	require.Equal(t, []string{"meeting_booked", "ada", "q4", "lead"}, []string{string(last.Type), last.LeadID, last.CampaignID, last.Source})
+	ask(t, h, "POST", "/api/leads/ada/sent", "", 200)
+	last = f.recorded[len(f.recorded)-1]
+	require.Equal(t, []string{"email_sent", "ada", ""}, []string{string(last.Type), last.LeadID, last.CampaignID}, "the path says it all")
 	ask(t, h, "POST", "/api/leads/activities", `{"activities":[{"type":"email_sent","leadId":"bob"}]}`, 200)
 	ask(t, h, "DELETE", "/api/activities/a", "", 200)
 	require.Contains(t, f.asked, "reverse a by loopback")

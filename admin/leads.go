@@ -269,9 +269,10 @@ func why(p accounting.Personalisation, d accounting.CampaignDecision) string {
 }
 
 // leadActivityInput is the request of POST /api/leads/{id}/sent and /converted.
+// All that has to be said is in the path, so the body may be absent.
 type leadActivityInput struct {
 	ID   string `path:"id" maxLength:"200" minLength:"1" doc:"The lead, as in X-Lead-ID." example:"lead-42"`
-	Body struct {
+	Body *struct {
 		ID         string             `json:"id,omitempty" maxLength:"200" doc:"Your own name for the activity, which makes it idempotent." example:"msg-8812"`
 		CampaignID string             `json:"campaignId,omitempty" maxLength:"200" doc:"As in X-Campaign-ID." example:"q4-outreach"`
 		EmailID    string             `json:"emailId,omitempty" maxLength:"200" doc:"As in X-Email-ID." example:"email-8812"`
@@ -285,9 +286,11 @@ type leadActivityInput struct {
 // leadHappened answers POST /api/leads/{id}/sent and /converted.
 func (e *economics) leadHappened(kind accounting.ActivityType) func(context.Context, *leadActivityInput) (*answer[recordedList], error) {
 	return func(ctx context.Context, in *leadActivityInput) (*answer[recordedList], error) {
-		b := &in.Body
-		body := ActivityBody{ID: b.ID, Type: string(kind), CampaignID: b.CampaignID, LeadID: in.ID, EmailID: b.EmailID,
-			Platform: b.Platform, Value: b.Value, Currency: b.Currency, OccurredAt: b.OccurredAt}
+		body := ActivityBody{Type: string(kind), LeadID: in.ID}
+		if b := in.Body; b != nil {
+			body = ActivityBody{ID: b.ID, Type: string(kind), CampaignID: b.CampaignID, LeadID: in.ID, EmailID: b.EmailID,
+				Platform: b.Platform, Value: b.Value, Currency: b.Currency, OccurredAt: b.OccurredAt}
+		}
 		a, wrong := body.activity("", e.Now().UTC())
 		if len(wrong) > 0 {
 			return nil, invalid(wrong...)

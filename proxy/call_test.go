@@ -104,11 +104,32 @@ func TestABadTagIsMarkedOrRefused(t *testing.T) {
 	assert.Equal(t, "cut", e.Tags.Metadata["campaign_changed"])
 	assert.Len(t, e.Tags.CampaignID, accounting.MaxTagBytes)
 
+	g.post(chat, "{}", "X-Meta-Note", strings.Repeat("x", 300), "X-Meta-Tone", "warm", "X-Meta-Tone", "cold")
+	e = g.recorder.last(t)
+	assert.Len(t, e.Tags.Metadata["note"], accounting.MaxTagBytes)
+	assert.Equal(t, "cut", e.Tags.Metadata["note_changed"])
+	assert.Equal(t, []string{"warm", "repeated"}, []string{e.Tags.Metadata["tone"], e.Tags.Metadata["tone_changed"]})
+
 	strict := newRig(t, upstream, func(o *Options) { o.StrictTags = true })
 	response, body := strict.post(chat, "{}", "X-Purpose", "Spamming")
 	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 	assert.Contains(t, body, "Spamming")
 	assert.Empty(t, strict.recorder.kinds())
+}
+
+func TestTheFirstOfATagThatIsTwiceInThePathCounts(t *testing.T) {
+	upstream := func(http.ResponseWriter, *http.Request) {}
+	const twice = "/tags/campaign=first;campaign_id=second;tone=warm;tone=cold"
+	g := newRig(t, upstream)
+	g.post(twice+chat, "{}")
+	e := g.recorder.last(t)
+	assert.Equal(t, "first", e.Tags.CampaignID)
+	assert.Equal(t, map[string]string{"campaign_changed": "repeated", "tone": "warm", "tone_changed": "repeated"}, e.Tags.Metadata)
+
+	strict := newRig(t, upstream, func(o *Options) { o.StrictTags = true })
+	response, body := strict.post(twice+chat, "{}")
+	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
+	assert.Contains(t, body, "campaign was sent more than once")
 }
 
 func TestCredentials(t *testing.T) {
@@ -395,7 +416,7 @@ func FuzzTagPath(f *testing.F) {
 			t.Fatalf("%q leaves %q", uri, rest)
 		}
 		tags, _ := h.readTags(http.Header{}, raw)
-		if len(tags.CampaignID) > accounting.MaxTagBytes || len(tags.Metadata) > accounting.MaxMetadata+2*len(tagHeaders) {
+		if len(tags.CampaignID) > accounting.MaxTagBytes || len(tags.Metadata) > 2*(accounting.MaxMetadata+len(tagHeaders))+1 {
 			t.Fatalf("too much kept of %q", uri)
 		}
 	})

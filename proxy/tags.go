@@ -62,7 +62,7 @@ func (h *Handler) readTags(header http.Header, path string) (tags accounting.Tag
 	}
 	for name, values := range header {
 		if isMeta(name) && len(name) > len(metaPrefix) {
-			r.meta(strings.ToLower(name[len(metaPrefix):]), values[0])
+			r.meta(strings.ToLower(name[len(metaPrefix):]), values[0], len(values) > 1)
 		}
 	}
 	if tags.Purpose != "" && !h.purposes[tags.Purpose] {
@@ -80,6 +80,7 @@ func (h *Handler) readTags(header http.Header, path string) (tags accounting.Tag
 type tagReader struct {
 	tags    *accounting.Tags
 	problem string
+	entries int // of metadata, remarks not counted
 }
 
 func (r *tagReader) bad(format string, args ...any) {
@@ -89,12 +90,18 @@ func (r *tagReader) bad(format string, args ...any) {
 }
 
 // mark keeps a remark in the metadata, where the limit does not apply: we
-// make at most one a tag.
+// make at most two a tag.
 func (r *tagReader) mark(name, value string) {
 	if r.tags.Metadata == nil {
 		r.tags.Metadata = map[string]string{}
 	}
 	r.tags.Metadata[name] = value
+}
+
+// repeated remarks that a tag was sent again, after the value that counts.
+func (r *tagReader) repeated(name string) {
+	r.bad("%s was sent more than once", name)
+	r.mark(name+"_changed", "repeated")
 }
 
 func (r *tagReader) set(name string, field *string, raw string, repeated bool) {
@@ -104,55 +111,67 @@ func (r *tagReader) set(name string, field *string, raw string, repeated bool) {
 		r.mark(name+"_changed", "cut")
 	}
 	if repeated {
-		r.bad("%s was sent more than once", name)
-		r.mark(name+"_changed", "repeated")
+		r.repeated(name)
 	}
 	if value != "" {
 		*field = value
 	}
 }
 
-func (r *tagReader) meta(name, raw string) {
+func (r *tagReader) meta(name, raw string, repeated bool) {
 	name, badName := accounting.CleanTag(name)
 	value, badValue := accounting.CleanTag(raw)
-	if badName || badValue {
-		r.bad("metadata %s is longer than %d bytes or not printable UTF-8", name, accounting.MaxTagBytes)
-	}
-	if len(r.tags.Metadata) >= accounting.MaxMetadata {
+	if r.entries >= accounting.MaxMetadata {
 		r.bad("more than %d metadata entries", accounting.MaxMetadata)
+		r.mark("metadata_changed", "cut")
 		return
 	}
+	r.entries++
 	r.mark(name, value)
+	if badName || badValue {
+		r.bad("metadata %s is longer than %d bytes or not printable UTF-8", name, accounting.MaxTagBytes)
+		r.mark(name+"_changed", "cut")
+	}
+	if repeated {
+		r.repeated(name)
+	}
 }
 
 // path reads "name=value;name=value". A name that is no tag becomes metadata.
 func (r *tagReader) path(raw string) {
 	for pair := range strings.SplitSeq(raw, ";") {
 		name, value, ok := strings.Cut(pair, "=")
-		unescaped, err := url.PathUnescape(value)
-		if name, err2 := url.PathUnescape(name); !ok || err != nil || err2 != nil || name == "" {
+		value, err := url.PathUnescape(value)
+		name, err2 := url.PathUnescape(name)
+		if !ok || err != nil || err2 != nil || name == "" {
 			if pair != "" {
 				r.bad("%q in the path is not name=value", pair)
 			}
-		} else if field := r.field(name); field != nil {
-			r.set(name, field, unescaped, false)
+		} else if tag, field := r.field(name); field != nil {
+			if *field == "" {
+				r.set(tag, field, value, false)
+			} else {
+				r.repeated(tag)
+			}
+		} else if name = strings.ToLower(strings.TrimPrefix(name, "meta.")); r.tags.Metadata[name] == "" {
+			r.meta(name, value, false)
 		} else {
-			r.meta(strings.ToLower(strings.TrimPrefix(name, "meta.")), unescaped)
+			r.repeated(name)
 		}
 	}
 }
 
-// field finds a tag by its name in the path: campaign, campaign_id,
-// campaign-id and X-Campaign-ID are the same.
-func (r *tagReader) field(name string) *string {
+// field finds a tag, by the one name that remarks use, by its name in the path:
+// campaign, campaign_id, campaign-id and X-Campaign-ID are the same.
+func (r *tagReader) field(name string) (tag string, value *string) {
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "x_"), "_id")
 	for _, tag := range tagHeaders {
 		if tag.name == name {
-			return tag.field(r.tags)
+			return tag.name, tag.field(r.tags)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func isMeta(header string) bool { return strings.HasPrefix(header, metaPrefix) }
