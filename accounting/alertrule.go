@@ -202,7 +202,7 @@ func (r *AlertRule) validateNumbers() error {
 		errs = append(errs, fmt.Errorf("comparison %q: want above or below", r.Comparison))
 	}
 	if t := r.Threshold; t.IsNegative() || t.GreaterThan(decimal.NewFromInt(MaxRuleThreshold)) || -t.Exponent() > maxRuleDecimals {
-		errs = append(errs, fmt.Errorf("threshold: want 0 to %d with at most %d decimals, in %s", MaxRuleThreshold, maxRuleDecimals, r.Figure.Unit()))
+		errs = append(errs, fmt.Errorf("threshold %s: want 0 to %d with at most %d decimals, in %s", t, MaxRuleThreshold, maxRuleDecimals, r.Figure.Unit()))
 	}
 	switch r.Severity {
 	case SeverityInfo, SeverityWarning, SeverityCritical:

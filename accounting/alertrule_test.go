@@ -29,20 +29,20 @@ func TestARuleIsFilledInAndItsMistakesAreNamed(t *testing.T) {
 	assert.Zero(t, spend.MinLeads, "an amount is an amount, of however many leads")
 
 	for field, change := range map[string]func(*AlertRule){
-		"id ":                    func(r *AlertRule) { r.ID = "Not a slug" },
-		"name ":                  func(r *AlertRule) { r.Name = "two\nlines" },
-		"figure ":                func(r *AlertRule) { r.Figure = "luck" },
-		"scope: there is no ":    func(r *AlertRule) { r.Scope.Model = "openai/gpt-5-mini" },
-		"scope: want at most":    func(r *AlertRule) { r.Scope.CampaignID, r.Each = "q4", EachCampaign },
-		"scope.campaign_id ":     func(r *AlertRule) { r.Scope.CampaignID = "q4\x00" },
-		"scope.platform ":        func(r *AlertRule) { r.Scope.Platform = " heyreach" }, // no call has such a tag
-		"each ":                  func(r *AlertRule) { r.Each = EachLead },
-		"comparison ":            func(r *AlertRule) { r.Comparison = "beside" },
-		"threshold: want 0 to":   func(r *AlertRule) { r.Threshold = *amount("-1") },
-		"threshold: want 0 to 9": func(r *AlertRule) { r.Threshold = *amount("0.00000000001") },
-		"severity ":              func(r *AlertRule) { r.Severity = "loud" },
-		"quiet_hours ":           func(r *AlertRule) { r.QuietHours = 721 },
-		"min_leads ":             func(r *AlertRule) { r.MinLeads = -1 },
+		"id ":                                  func(r *AlertRule) { r.ID = "Not a slug" },
+		"name ":                                func(r *AlertRule) { r.Name = "two\nlines" },
+		"figure ":                              func(r *AlertRule) { r.Figure = "luck" },
+		"scope: there is no ":                  func(r *AlertRule) { r.Scope.Model = "openai/gpt-5-mini" },
+		"scope: want at most":                  func(r *AlertRule) { r.Scope.CampaignID, r.Each = "q4", EachCampaign },
+		"scope.campaign_id ":                   func(r *AlertRule) { r.Scope.CampaignID = "q4\x00" },
+		"scope.platform ":                      func(r *AlertRule) { r.Scope.Platform = " heyreach" }, // no call has such a tag
+		"each ":                                func(r *AlertRule) { r.Each = EachLead },
+		"comparison ":                          func(r *AlertRule) { r.Comparison = "beside" },
+		"threshold -1: want 0 to":              func(r *AlertRule) { r.Threshold = *amount("-1") },
+		"threshold 0.00000000001: want 0 to 9": func(r *AlertRule) { r.Threshold = *amount("0.00000000001") },
+		"severity ":                            func(r *AlertRule) { r.Severity = "loud" },
+		"quiet_hours ":                         func(r *AlertRule) { r.QuietHours = 721 },
+		"min_leads ":                           func(r *AlertRule) { r.MinLeads = -1 },
 	} {
 		wrong := rule(FigureWastePercent, Above, "30")
 		change(&wrong)

@@ -52,6 +52,19 @@ type RecordedActivity struct {
 // MaxActivities is the most that one batch may hold.
 const MaxActivities = 10_000
 
+// Bounds of what a person tells of money: what a meeting or a deal is worth, what
+// one may cost.
+const (
+	MaxToldAmount   = 999_999_999_999 // in its currency
+	MaxToldDecimals = 20              // as many as other people's floats have
+)
+
+// IsTellable reports whether an amount that a person tells can be one: from 0 to
+// MaxToldAmount, with at most MaxToldDecimals.
+func IsTellable(amount decimal.Decimal) bool {
+	return !amount.IsNegative() && amount.Exponent() >= -MaxToldDecimals && !amount.GreaterThan(decimal.NewFromInt(MaxToldAmount))
+}
+
 // MaxActivityID bounds the id that a sender may give, bytes.
 const MaxActivityID = 200
 

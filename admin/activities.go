@@ -164,8 +164,8 @@ func (b *ActivityBody) activity(place string, now time.Time) (accounting.Campaig
 		}
 	}
 	switch {
-	case b.Value != nil && b.Value.IsNegative():
-		refuse("value", shownAmount(b.Value), "expected an amount of 0 or more", "a number such as 2000")
+	case b.Value != nil && !accounting.IsTellable(b.Value.Decimal):
+		refuse("value", shownAmount(b.Value), msgToldAmount, "a number such as 2000")
 	case b.Value != nil && a.Type != accounting.MeetingBooked && a.Type != accounting.DealWon:
 		refuse("value", shownAmount(b.Value), "expected a value with meeting_booked or deal_won only", "leave it out of other types")
 	case b.Value != nil:

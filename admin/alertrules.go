@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -182,16 +181,7 @@ func (e *economics) rule(b *alertRuleBody, id string) (accounting.AlertRule, err
 		r.ID = id
 	}
 	r = e.AlertRules.Normalize(r)
-	var wrong []fieldError
-	for _, err := range leaves(r.Validate()) {
-		// Each error begins with the field that it is about.
-		field, message, _ := strings.Cut(err.Error(), " ")
-		if secretLike.MatchString(message) {
-			message = "is not usable, and is not repeated: it looks like a secret"
-		}
-		wrong = append(wrong, fieldError{Field: strings.TrimSuffix(field, ":"), Message: message})
-	}
-	return r, problemIf(wrong)
+	return r, problemIf(wrongFields(r.Validate()))
 }
 
 // createAlertRuleInput is the request of POST /api/alert-rules.

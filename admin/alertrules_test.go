@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -129,12 +130,13 @@ func TestAWrongRuleIsRefusedWithTheFieldAndTheWayOut(t *testing.T) {
 		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"model":"m","platform":"p"}}`:                      {"scope", "at most one"},
 		`{"name":"x","id":"No Slug","figure":"calls_today","comparison":"above","threshold":1}`:                                            {"id", "want lower-case letters"},
 		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":" x"},"extra":1}`:                    {"body.extra", "there is no such field"},
-		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":"sk-or-v1-0123456789abcdef\u0007"}}`: {"scope.campaign_id", "looks like a secret"},
+		`{"name":"x","figure":"calls_today","comparison":"above","threshold":1,"scope":{"campaign_id":"sk-or-v1-0123456789abcdef\u0007"}}`: {"scope.campaign_id", "want at most 200 bytes"},
 	} {
 		problem := ask(t, h, "POST", "/api/alert-rules", body, http.StatusUnprocessableEntity)
 		first := problem["errors"].([]any)[0].(map[string]any)
 		require.Contains(t, want.field, first["field"], body)
 		require.Contains(t, first["message"], want.message, body)
+		require.NotContains(t, fmt.Sprint(problem), "sk-or", body)
 	}
 	problem := ask(t, h, "PUT", "/api/alert-rules/a", `{"id":"b","name":"x","figure":"calls_today","comparison":"above","threshold":1}`, 422)
 	require.Equal(t, "id", problem["errors"].([]any)[0].(map[string]any)["field"])

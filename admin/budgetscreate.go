@@ -131,39 +131,12 @@ func reservedID(b accounting.Budget) []fieldError {
 // checkBudget finds everything that is wrong with a budget but for its scope.
 func checkBudget(b accounting.Budget, purposes []string) []fieldError {
 	var wrong []fieldError
-	for _, err := range leaves(b.Validate(purposes)) {
-		// Each error begins with the field that it is about.
-		text := err.Error()
-		end := strings.IndexAny(text, " :")
-		if end < 0 {
-			end = len(text)
+	for _, f := range wrongFields(b.Validate(purposes)) {
+		if !strings.HasPrefix(f.Field, "scope.") { // told already, where it was read
+			wrong = append(wrong, f)
 		}
-		field, message := text[:end], strings.TrimLeft(text[end:], " :")
-		if strings.HasPrefix(field, "scope.") {
-			continue // told already, where it was read
-		}
-		if secretLike.MatchString(message) {
-			message = "is not usable, and is not repeated: it looks like a secret"
-		}
-		wrong = append(wrong, fieldError{Field: field, Message: message})
 	}
 	return wrong
-}
-
-// leaves are the errors that were joined to err.
-func leaves(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		if err == nil {
-			return nil
-		}
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, leaves(e)...)
-	}
-	return all
 }
 
 // tidy is a budget with lists in place of null.

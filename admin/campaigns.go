@@ -269,8 +269,8 @@ func (e *economics) putCampaign(ctx context.Context, in *putCampaignInput) (*ans
 		name  string
 		value *accounting.Amount
 	}{{"meeting_value", in.Body.MeetingValue}, {"target_cost_per_email", in.Body.TargetCostPerEmail}, {"target_cost_per_meeting", in.Body.TargetCostPerMeeting}} {
-		if amount.value != nil && amount.value.IsNegative() {
-			wrong = append(wrong, fieldError{Field: amount.name, Value: shownAmount(amount.value), Message: "expected an amount of 0 or more", Allowed: "a number such as 25; leave it out where it is not known"})
+		if amount.value != nil && !accounting.IsTellable(amount.value.Decimal) {
+			wrong = append(wrong, fieldError{Field: amount.name, Value: shownAmount(amount.value), Message: msgToldAmount, Allowed: "a number such as 25; leave it out where it is not known"})
 		}
 	}
 	if clean, changed := accounting.CleanTag(in.ID); changed || clean != in.ID || strings.TrimSpace(in.ID) == "" {

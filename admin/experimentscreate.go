@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"strings"
 
 	"bursar/accounting"
 )
@@ -100,14 +99,5 @@ func (b *ExperimentBody) experiment(id string) accounting.Experiment {
 
 // checkExperiment finds everything that is wrong with a draft.
 func (e *economics) checkExperiment(draft *accounting.Experiment) []fieldError {
-	var wrong []fieldError
-	for _, err := range leaves(draft.Validate(e.Purposes)) {
-		// Each error begins with the field that it is about.
-		field, message, _ := strings.Cut(err.Error(), " ")
-		if secretLike.MatchString(message) {
-			message = "is not usable, and is not repeated: it looks like a secret"
-		}
-		wrong = append(wrong, fieldError{Field: strings.TrimSuffix(field, ":"), Message: message})
-	}
-	return wrong
+	return wrongFields(draft.Validate(e.Purposes))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,9 @@ const (
 	msgWhole   = "expected a whole number"
 	msgTime    = "expected a time"
 )
+
+// msgToldAmount says what accounting.IsTellable allows.
+var msgToldAmount = fmt.Sprintf("expected an amount from 0 to %d, with at most %d decimals", accounting.MaxToldAmount, accounting.MaxToldDecimals)
 
 // plainWords are what huma says without a variable, by how that begins.
 var plainWords = map[string]string{
@@ -270,4 +274,33 @@ func allowedNumber(s *huma.Schema) string {
 		}
 	}
 	return kind + " without quotes"
+}
+
+// wrongField is how accounting says what is wrong with a budget, a rule or an
+// experiment: the field, what it holds where that is one word, one quoted text
+// or one list, and what it should hold.
+var wrongField = regexp.MustCompile(`(?s)^([^ :]+):?(?: ("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^ :"\[]\S*)(?:: | (is not)))?(.*)$`)
+
+// wrongFields are the errors that were joined to err, each for its field.
+func wrongFields(err error) []fieldError {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []fieldError
+		for _, e := range joined.Unwrap() {
+			all = append(all, wrongFields(e)...)
+		}
+		return all
+	}
+	parts := wrongField.FindStringSubmatch(err.Error())
+	value, message := parts[2], parts[3]+parts[4]
+	if text, err := strconv.Unquote(value); err == nil {
+		value = text
+	}
+	message = strings.TrimLeft(message, " :")
+	if secretLike.MatchString(message) {
+		message = "is not usable, and is not repeated: it looks like a secret"
+	}
+	return []fieldError{{Field: parts[1], Value: shown(value), Message: message}}
 }

@@ -104,7 +104,7 @@ func (in *putFixedCostInput) entry(present accounting.Month) (accounting.DatedFi
 		}
 	}
 	if in.Body.EUR.IsNegative() || in.Body.EUR.GreaterThan(decimal.NewFromInt(accounting.MaxFixedCostEUR)) || in.Body.EUR.Exponent() < -10 {
-		wrong = append(wrong, fieldError{Field: "eur", Value: shownAmount(&in.Body.EUR), Message: "expected an amount of 0 or more",
+		wrong = append(wrong, fieldError{Field: "eur", Value: shownAmount(&in.Body.EUR), Message: "expected an amount of EUR a month",
 			Allowed: fmt.Sprintf("0 to %d, with at most 10 decimals", accounting.MaxFixedCostEUR)})
 	}
 	if len(wrong) > 0 {
