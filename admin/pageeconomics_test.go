@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"html"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -112,7 +113,9 @@ func TestThePageOfHealthReadsTheMetricsAndPointsAtWhatIsWrong(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	lost := prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_events_lost_total", Help: "Lost."})
 	open := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bursar_unsettled_calls", Help: "Open."}, []string{"status"})
-	registry.MustRegister(lost, open)
+	prices := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_prices_age_seconds", Help: "Age."})
+	registry.MustRegister(lost, open, prices)
+	prices.Set(math.Inf(1))
 	open.WithLabelValues("pending").Set(1200)
 	open.WithLabelValues("unresolved").Set(34)
 	open.WithLabelValues("unverified").Set(7)
@@ -122,6 +125,9 @@ func TestThePageOfHealthReadsTheMetricsAndPointsAtWhatIsWrong(t *testing.T) {
 	require.Contains(t, seen, "Costs that OpenRouter did not tell 34 look here")
 	require.Contains(t, seen, "Costs not confirmed yet 7 Known")
 	require.Contains(t, seen, "Events lost 0 Since")
+	require.Contains(t, seen, "Age of the price list none yet look here")
+	prices.Set(60)
+	require.Contains(t, spaced(pageOf(t, h, "/health")), "Age of the price list 1m0s By which")
 	lost.Inc()
 	require.Contains(t, spaced(pageOf(t, h, "/health")), "Events lost 1 look here")
 }

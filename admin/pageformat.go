@@ -47,7 +47,7 @@ var pageFuncs = template.FuncMap{
 	"score":        scoreText,
 	"meter":        meter,
 	"verdictClass": verdictClass,
-	"short":        func(version string) string { return version[:min(len(version), 12)] },
+	"short":        func(version string) string { return version[:min(len(version), 20)] },
 	"usd":          func(a accounting.Amount) string { return readable(a.Decimal) },
 	"amount":       func(c accounting.Currency, a accounting.Amount) string { return signed(signOf(c), a.Decimal) },
 	"wasteLink":    wasteLink,

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -58,7 +59,7 @@ var healthMetrics = []struct {
 	{"bursar_journal_refused_appends_total", "", "Failed writes to the journal", "Since this process started.", countText, above(0)},
 	{"bursar_journal_bytes", "", "Journal on disk", "Size of its files.", bytesText, nil},
 	{"bursar_journal_full", "", "Journal is full", "1 while new calls wait for their commit in Postgres.", countText, above(0)},
-	{"bursar_prices_age_seconds", "", "Age of the price list", "By which hard budgets bound a call.", ageText, above(24 * 3600)},
+	{"bursar_prices_age_seconds", "", "Age of the price list", "By which hard budgets bound a call.", pricesAge, above(24 * 3600)},
 	{"bursar_keys_held", "", "Keys held in memory", "With which costs can be asked for.", countText, nil},
 	{"bursar_months_overdue", "", "Months that should be closed", "Over, and something of them is still open.", countText, above(0)},
 	{"bursar_reconciliation_differing", "", "Days that differ from OpenRouter's figures", "Of the days compared lately.", countText, above(0)},
@@ -70,6 +71,14 @@ func countText(v float64) string { return groupThousands(strconv.FormatFloat(v, 
 
 func ageText(v float64) string {
 	return (time.Duration(v*1000) * time.Millisecond).Round(time.Second / 10).String()
+}
+
+// pricesAge is infinite while no list was read.
+func pricesAge(v float64) string {
+	if math.IsInf(v, 1) {
+		return "none yet"
+	}
+	return ageText(v)
 }
 
 func bytesText(v float64) string { return fmt.Sprintf("%.1f MB", v/1e6) }

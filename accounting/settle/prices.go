@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,7 @@ const unknownFor = 10 * time.Minute
 type Prices struct {
 	opts    PricesOptions
 	catalog atomic.Pointer[accounting.Catalog]
-	listed  atomic.Int64 // Unix time of the latest list of models, at first of the start
+	listed  atomic.Int64 // Unix time of the latest list of models; 0: none was read yet
 	errors  *prometheus.CounterVec
 	lists   outage
 	book    outage
@@ -101,10 +102,9 @@ func NewPrices(o PricesOptions) (*Prices, error) {
 		lists: outage{log: o.Logger, what: "reading OpenRouter's price lists; the prices last known stay in use"},
 		book:  outage{log: o.Logger, what: "keeping the price lists in Postgres"},
 	}
-	p.listed.Store(time.Now().Unix())
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "bursar_prices_age_seconds",
-		Help: "Time since the oldest of the price lists in use was read.",
+		Help: "Time since the oldest of the price lists in use was read; +Inf while there is none.",
 	}, p.age)
 	return p, nil
 }
@@ -112,13 +112,18 @@ func NewPrices(o PricesOptions) (*Prices, error) {
 // Catalog is the price list as it is known now. It is safe for concurrent use.
 func (p *Prices) Catalog() *accounting.Catalog { return p.catalog.Load() }
 
-// age is that of the list of models, or of the oldest list of endpoints.
+// age is that of the list of models, or of the oldest list of endpoints. Where
+// none was ever read it is infinite, so that whoever asks whether it is too old
+// is told that it is.
 func (p *Prices) age() float64 {
 	oldest := p.listed.Load()
 	for m := range p.Catalog().Models() {
-		if len(m.Endpoints) > 0 {
-			oldest = min(oldest, m.FetchedAt.Unix())
+		if fetched := m.FetchedAt.Unix(); len(m.Endpoints) > 0 && (oldest == 0 || fetched < oldest) {
+			oldest = fetched
 		}
+	}
+	if oldest == 0 {
+		return math.Inf(1)
 	}
 	return time.Since(time.Unix(oldest, 0)).Seconds()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"testing"
@@ -281,6 +282,21 @@ func TestThePricesLastKnownServeWhileOpenRouterIsAway(t *testing.T) {
 		pass(time.Hour)
 		assert.Equal(t, "1", s.prompt("a/m"))
 		assert.Equal(t, "2", s.prompt("a/n"))
+	})
+}
+
+func TestPricesThatWereNeverReadAreOfNoAge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newPricing(t, nil)
+		s.lists.err = errors.New("no route")
+		defer s.start()()
+		pass(3 * time.Second)
+		assert.True(t, math.IsInf(metric(t, s.reg, "bursar_prices_age_seconds"), 1), "not the time since the start")
+		s.lists.mu.Lock()
+		s.lists.err = nil
+		s.lists.mu.Unlock()
+		pass(time.Hour)
+		assert.Less(t, metric(t, s.reg, "bursar_prices_age_seconds"), 4000.0)
 	})
 }
 
