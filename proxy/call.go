@@ -142,10 +142,11 @@ func (c *call) record() bool {
 // identify records the generation's id, before the bytes that hold it go on
 // to the client.
 func (c *call) identify(id string) {
+	id, _ = accounting.CleanTag(id)
 	if id == "" || c.event.GenerationID == id {
 		return
 	}
-	c.event.GenerationID, _ = accounting.CleanTag(id)
+	c.event.GenerationID = id
 	c.event.Kind = accounting.Identified
 	c.record()
 }

@@ -183,3 +183,17 @@ func TestAnEmptyAnswerOfUnknownLengthStaysOne(t *testing.T) {
 		})
 	}
 }
+
+func TestAnIDOfWhichNothingCanBeKeptIsNotRecordedWithEachEvent(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 20 {
+			fmt.Fprint(w, `data: {"id":"\u0007 ","choices":[]}`+"\n\n")
+			w.(http.Flusher).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	g.post(chat, "{}")
+	assert.Empty(t, g.recorder.last(t).GenerationID)
+	assert.Equal(t, []accounting.Kind{accounting.Opened, accounting.Closed}, g.recorder.kinds())
+}
