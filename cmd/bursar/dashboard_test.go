@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +130,9 @@ const overflowJS = `(() => {
 	return root.scrollWidth + " > " + root.clientWidth + ": " + wide.map(e => e.outerHTML.slice(0, 120)).slice(-3).join(" … ");
 })()`
 
+// standing matches the tables of budgets among those that sidewaysJS names.
+var standing = regexp.MustCompile(`^How .* stands: `)
+
 // sidewaysJS names the tables that have to be scrolled sideways.
 const sidewaysJS = `[...document.querySelectorAll(".scroll")].filter(e => e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth)
 	.map(e => e.getAttribute("aria-label") + ": " + e.scrollWidth + " > " + e.clientWidth)`
@@ -226,6 +231,7 @@ func TestEveryPageOfTheDashboardIsLightAndCanBeUsedByEverybody(t *testing.T) {
 					if width == 1280 {
 						assert.Empty(t, evaluate[[]string](t, tab, sidewaysJS), scheme)
 					}
+					assert.Empty(t, slices.DeleteFunc(evaluate[[]string](t, tab, sidewaysJS), func(table string) bool { return !standing.MatchString(table) }), "%s %s: how budgets stand is read without scrolling", scheme, size)
 					keepScreenshot(t, tab, strings.Join([]string{page.name, scheme, size}, "-"))
 				}
 				paper(t, tab, scheme)
