@@ -193,7 +193,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			message: "the request has passed through Bursar before: BURSAR_UPSTREAM_URL points back at Bursar itself; set it to OpenRouter's address"})
 		return
 	}
-	tagged, rest := cutTagPath(r.RequestURI)
+	tagged, rest := cutTagPath(originForm(r.RequestURI))
 	c.requestURI = rest
 	path := pathOf(rest)
 	c.class = openrouter.Classify(r.Method, path)

@@ -26,7 +26,7 @@ func (t target) url(requestURI string, in *url.URL) *url.URL {
 	path = t.prefix + path
 	if strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/") && path != "*" {
 		// url.URL reads an opaque part that starts with two slashes as an
-		// authority, and an absolute-form target is no path at all.
+		// authority, and the target of a CONNECT is no path at all.
 		u.Path, u.RawPath = in.Path, in.RawPath
 		if t.prefix != "" {
 			u.Path, u.RawPath = t.prefix+in.Path, ""
@@ -39,6 +39,28 @@ func (t target) url(requestURI string, in *url.URL) *url.URL {
 	}
 	u.Opaque = path
 	return u
+}
+
+// originForm takes scheme and authority off a raw request target in absolute
+// form, which a client sends that was told of a forward proxy, and which every
+// server has to understand (RFC 9112, 3.2.2): "http://host/api/v1/x?y" is
+// "/api/v1/x?y". Every other target stays as it is.
+func originForm(requestURI string) string {
+	if strings.HasPrefix(requestURI, "/") {
+		return requestURI
+	}
+	_, after, ok := strings.Cut(requestURI, "://")
+	if !ok {
+		return requestURI
+	}
+	path := strings.IndexAny(after, "/?")
+	if path < 0 {
+		return "/"
+	}
+	if after[path] == '?' {
+		return "/" + after[path:]
+	}
+	return after[path:]
 }
 
 // pathOf is the path of a raw request target, unescaped where it can be.

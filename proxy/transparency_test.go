@@ -40,6 +40,33 @@ func TestRawTargetsPassByteForByte(t *testing.T) {
 	assert.Equal(t, "*", string(body))
 }
 
+func TestATargetInAbsoluteFormIsTheOneInIt(t *testing.T) {
+	const head = " HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RequestURI) })
+	for target, want := range map[string]string{
+		"HTTPS://user@h" + chat:                 chat,
+		"http://h/a%2Fb//c/./d?u=http://e.com/": "/a%2Fb//c/./d?u=http://e.com/",
+		"http://h//two":                         "//two",
+		"http://h":                              "/",
+		"http://h?x":                            "/?x",
+	} {
+		body, err := io.ReadAll(g.raw("POST " + target + head).Body)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(body))
+	}
+
+	tagged := newRig(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RequestURI) })
+	free := tagged.raw("POST http://h/api/v1/keys" + head)
+	assert.Equal(t, http.StatusOK, free.StatusCode)
+	assert.Empty(t, tagged.recorder.kinds(), "a call that costs nothing is known as one")
+	body, err := io.ReadAll(tagged.raw("POST http://h:1/tags/campaign=q4" + chat + "?a;b=%2F&&" + head).Body)
+	require.NoError(t, err)
+	assert.Equal(t, chat+"?a;b=%2F&&", string(body))
+	e := tagged.recorder.last(t)
+	assert.Equal(t, "q4", e.Tags.CampaignID)
+	assert.Equal(t, chat, e.Endpoint)
+}
+
 func TestHeadersPassWithTheirValuesAndTheirNumber(t *testing.T) {
 	var seen http.Header
 	var host string
