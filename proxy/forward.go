@@ -45,6 +45,12 @@ func (h *Handler) exchange(c *call, r *http.Request) {
 		return
 	}
 	removeHopByHop(response.Header)
+	if response.StatusCode == http.StatusNotModified {
+		// Its length is that of what the client has. HTTP/2's client takes it for
+		// that of a body, and misses that.
+		_ = response.Body.Close()
+		response.Body = http.NoBody
+	}
 	c.receive(response)
 	c.relay(response, r)
 }

@@ -315,6 +315,26 @@ func TestHTTP2InAndOut(t *testing.T) {
 	assert.Equal(t, "m", e.RequestedModel)
 }
 
+func TestAnAnswerWithoutABodyMayTellALengthOverHTTP2(t *testing.T) {
+	g := startHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "12")
+		if r.Method != http.MethodHead {
+			w.WriteHeader(http.StatusNotModified)
+		}
+	})
+	for method, status := range map[string]int{http.MethodGet: http.StatusNotModified, http.MethodHead: http.StatusOK} {
+		request, err := http.NewRequest(method, g.base+"/api/v1/models", nil)
+		require.NoError(t, err)
+		response, err := g.client.Do(request)
+		require.NoError(t, err, method)
+		response.Body.Close()
+		assert.Equal(t, status, response.StatusCode)
+	}
+	response, _ := g.post(chat, "{}")
+	assert.Equal(t, http.StatusNotModified, response.StatusCode)
+	assert.False(t, g.recorder.last(t).Truncated)
+}
+
 func TestTLSWithHTTP2In(t *testing.T) {
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	defer certified.Close()
