@@ -154,7 +154,7 @@ func (r *Recorder) Trouble() error {
 		return nil
 	}
 	if r.recording.full() {
-		return fmt.Errorf("the journal is full: %s; make room on its disk, or raise BURSAR_JOURNAL_MAX_BYTES", m.means())
+		return fmt.Errorf("the journal is full and takes no new calls: %s; make room on its disk, or raise BURSAR_JOURNAL_MAX_BYTES", m.means())
 	}
 	return fmt.Errorf("the journal does not take all events: %s; the log says why", m.means())
 }

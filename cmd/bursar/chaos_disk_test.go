@@ -84,7 +84,7 @@ func TestChaosAFullDiskUnderTheJournalLosesNothing(t *testing.T) {
 	for round := range c.rounds(1) {
 		c.pause(200, 600)
 		full.fill()
-		b.untilNotReady("the journal is full: each waits for its row in Postgres")
+		b.untilNotReady("the journal is full and takes no new calls: each waits for its row in Postgres")
 		assert.Equal(t, 1.0, b.metric("bursar_journal_full"))
 		c.pause(100, 500)
 		if round%2 == 0 {

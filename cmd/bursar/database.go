@@ -66,6 +66,16 @@ func checkDatabaseURL(cfg config.Config) error {
 	return nil
 }
 
+// needDatabase stops a command that works on what others have recorded where
+// there is nothing: else it would make an empty private Postgres in whatever
+// folder it was started in.
+func needDatabase(cfg config.Config) error {
+	if cfg.Database.URL.Reveal() != "" || private.Exists(filepath.Join(cfg.Data.Dir, "postgres")) {
+		return nil
+	}
+	return wrongSetting("there is no private Postgres under %s: name the data directory of a Bursar with --data-dir or BURSAR_DATA_DIR, or its database with DATABASE_URL", cfg.Data.Dir)
+}
+
 // openStore opens the database that the configuration names, or the private
 // one. The cluster is nil where the database is somebody else's.
 func openStore(ctx context.Context, cfg config.Config, log zerolog.Logger, registry prometheus.Registerer, adjust ...func(*postgres.Options)) (*private.Cluster, *postgres.Store, error) {

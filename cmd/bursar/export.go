@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
@@ -76,6 +77,9 @@ func (o *exportOrder) run(ctx context.Context, e *env, cfg config.Config) error 
 // export writes the calls to the file. It only reads the database, which may be
 // a replica.
 func (o *exportOrder) export(ctx context.Context, e *env, cfg config.Config, format accounting.ExportFormat) (err error) {
+	if err := needDatabase(cfg); err != nil {
+		return err
+	}
 	cluster, store, err := openStore(ctx, cfg, newLogger(e.stderr, cfg), prometheus.NewRegistry())
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func (o *exportOrder) export(ctx context.Context, e *env, cfg config.Config, for
 	}()
 	export, err := admin.OpenExport(ctx, store, format, o.filter)
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	var done admin.ExportProgress
 	err = writeWhole(o.out, func(w io.Writer) error {
@@ -106,6 +110,18 @@ func (o *exportOrder) export(ctx context.Context, e *env, cfg config.Config, for
 	}
 	fmt.Fprintln(e.stdout)
 	return nil
+}
+
+// unreadable says in a sentence why nothing can be read from a database that
+// nobody has brought up to date.
+func unreadable(err error) error {
+	if permanent := refusedForGood(err); permanent != nil {
+		return permanent
+	}
+	if missing := (*pgconn.PgError)(nil); errors.As(err, &missing) && missing.Code == "42P01" {
+		return fmt.Errorf("the database has no tables of Bursar's (%s): is DATABASE_URL the right one? bursar migrate makes them", missing.Message)
+	}
+	return err
 }
 
 // writeWhole writes a file that is there whole or not at all: under another name

@@ -18,6 +18,7 @@ import (
 
 	"bursar/accounting"
 	"bursar/admin"
+	"bursar/store/postgres/postgrestest"
 )
 
 func TestAFileHoldsWhatTheAdminPortExports(t *testing.T) {
@@ -107,6 +108,22 @@ func TestAnExportThatFailsLeavesWhatWasThereBefore(t *testing.T) {
 	kept, err = os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "this month", string(kept))
+}
+
+func TestWhatHasNotBeenRecordedAnywhereIsSaidAndNothingIsMade(t *testing.T) {
+	for _, line := range []string{"export --out x.csv", "reconcile"} {
+		dir := filepath.Join(t.TempDir(), "elsewhere")
+		var out bytes.Buffer
+		code := run(t.Context(), &env{&out, &out, []string{"BURSAR_DATA_DIR=" + dir}, t.TempDir()}, strings.Fields(line))
+		require.Equal(t, exitUsage, code, out.String())
+		require.Contains(t, out.String(), "there is no private Postgres under "+dir+": name the data directory")
+		require.NoDirExists(t, dir, line)
+	}
+	var out bytes.Buffer
+	code := run(t.Context(), &env{&out, &out, nil, t.TempDir()}, []string{"export", "--database-url", postgrestest.New(t), "--out", "x.csv"})
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out.String(), "has no tables of Bursar's")
+	require.Contains(t, out.String(), "bursar migrate makes them")
 }
 
 func TestTheProgressOfAnExportIsTheShareOfItsDays(t *testing.T) {

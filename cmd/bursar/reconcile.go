@@ -44,6 +44,9 @@ func (f *dayFlag) Type() string { return "YYYY-MM-DD" }
 // reconcile compares days with OpenRouter's own figures, keeps the result and
 // prints it. It may run beside a Bursar that serves.
 func reconcile(ctx context.Context, e *env, cfg config.Config, from, to accounting.Day) (err error) {
+	if err := needDatabase(cfg); err != nil {
+		return err
+	}
 	p := makeProgram(cfg, newLogger(e.stderr, cfg))
 	defer func() { err = errors.Join(err, p.close()) }()
 	for _, step := range []func(context.Context) error{p.openTransport, p.openChannels, p.makeDataDir, p.openStore} {

@@ -57,7 +57,7 @@ func (j *Journal) makeReserve() error {
 	err := j.reserve.make()
 	if err != nil && noSpace(err) {
 		j.full.Store(true)
-		j.log.Warn().Err(err).Msg("no room for the journal's reserve: new calls are not recorded")
+		j.log.Warn().Err(err).Msg("no room for the journal's reserve: the journal takes no new calls")
 		return nil
 	}
 	return err

@@ -51,6 +51,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// Exists reports whether a private Postgres was ever made in dir.
+func Exists(dir string) bool { return exists(filepath.Join(dir, "data", "PG_VERSION")) }
+
 // dataVersion is the major version that made the data directory, 0 if there is
 // none yet.
 func (c *Cluster) dataVersion() (int, error) {
