@@ -179,8 +179,8 @@ func (s *Store) ListAlerts(ctx context.Context, f accounting.AlertFilter) (accou
 	alerts, err := queryAlerts(ctx, s.pool, `($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR severity = $2)
 		  AND ($3::text IS NULL OR subject = $3) AND (NOT $4 OR acknowledged_at IS NULL)
 		  AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-		  AND ($7::bigint IS NULL OR id < $7)
-		ORDER BY id DESC LIMIT $8`,
+		  AND ($7::bigint IS NULL OR (created_at, id) < (SELECT created_at, id FROM alerts WHERE id = $7))
+		ORDER BY created_at DESC, id DESC LIMIT $8`,
 		clean(f.Kind), clean(string(f.Severity)), clean(f.Subject), f.Unacknowledged, f.From, f.To, before, f.Limit+1)
 	if err != nil {
 		return accounting.AlertPage{}, fmt.Errorf("list alerts: %w", err)

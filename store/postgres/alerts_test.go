@@ -127,6 +127,24 @@ func TestAnAlertIsRaisedOnceForItsKey(t *testing.T) {
 	require.Equal(t, first, again)
 }
 
+func TestAlertsAreListedByTheirTimeWhateverOrderTheyWereStoredIn(t *testing.T) {
+	s := budgetStore(t)
+	for i, key := range []string{"second", "oldest", "newest", "third"} {
+		_, _, err := s.RaiseAlert(t.Context(), accounting.Alert{Key: key, Kind: "k", Severity: accounting.SeverityInfo, Subject: "s", Title: key, Text: key})
+		require.NoError(t, err)
+		_, err = s.pool.Exec(t.Context(), `UPDATE alerts SET created_at = $2 WHERE key = $1`, key, noon.Add(-time.Duration([]int{1, 3, 0, 2}[i])*time.Hour))
+		require.NoError(t, err)
+	}
+	var keys []string
+	for cursor := ""; len(keys) == 0 || cursor != ""; {
+		page, err := s.ListAlerts(t.Context(), accounting.AlertFilter{Limit: 1, Cursor: cursor})
+		require.NoError(t, err)
+		require.Len(t, page.Alerts, 1)
+		keys, cursor = append(keys, page.Alerts[0].Key), page.NextCursor
+	}
+	require.Equal(t, []string{"newest", "second", "third", "oldest"}, keys)
+}
+
 func TestAlertsAreFoundAndAcknowledged(t *testing.T) {
 	s := budgetStore(t)
 	for _, key := range []string{"a", "b", "c"} {
