@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,10 +57,11 @@ var readyzOperation = huma.Operation{
 	Path:        "/readyz",
 	Summary:     "May it be sent work?",
 	Description: "200 if every check passes, 503 if one does not or the process is stopping. " +
-		"A process that fails this should be sent no new work, and not be restarted for it.",
+		"A process that fails this should be sent no new work, and not be restarted for it. " +
+		"Where whoever asks takes calls away from every process at once, ?exclude=database keeps them coming while Postgres is away.",
 	Tags:     []string{"health"},
 	Security: []map[string][]string{},
-	Errors:   []int{http.StatusServiceUnavailable},
+	Errors:   []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 }
 
 type healthzOutput struct {
@@ -92,12 +94,20 @@ type checkResult struct {
 	Message string `json:"message" doc:"How it stands, in a sentence." example:"ok"`
 }
 
+type readyzInput struct {
+	Exclude []string `query:"exclude" doc:"Checks that are shown but do not count, divided by commas." example:"database"`
+}
+
 // readyz answers GET /readyz.
-func (h *Handler) readyz(ctx context.Context, _ *struct{}) (*readyzOutput, error) {
+func (h *Handler) readyz(ctx context.Context, in *readyzInput) (*readyzOutput, error) {
+	if names := h.ready.names(); slices.ContainsFunc(in.Exclude, func(name string) bool { return !slices.Contains(names, name) }) {
+		return nil, invalid(fieldError{Field: "exclude", Value: shown(strings.Join(in.Exclude, ",")),
+			Message: "expected names of checks", Allowed: strings.Join(names, ", ")})
+	}
 	state := readyState{Ready: true, Version: h.version, Checks: h.ready.state(ctx)}
 	var reasons []string
 	for _, c := range state.Checks {
-		if !c.OK {
+		if !c.OK && !slices.Contains(in.Exclude, c.Name) {
 			state.Ready = false
 			reasons = append(reasons, c.Name+": "+c.Message)
 		}
@@ -131,6 +141,16 @@ func newReadiness(checks []Check, draining func() bool) *readiness {
 		draining: draining,
 		turn:     make(chan struct{}, 1),
 	}
+}
+
+// names are those of the checks that may be left out of account, which the
+// process's own stopping is not.
+func (r *readiness) names() []string {
+	names := make([]string, len(r.checks))
+	for i := range r.checks {
+		names[i] = r.checks[i].Name
+	}
+	return names
 }
 
 // state is how every check stands, at most checkCache ago, and first whether

@@ -72,6 +72,24 @@ func TestNotReadySaysWhichCheckAndWhy(t *testing.T) {
 	}, state.Checks)
 }
 
+func TestACheckThatIsExcludedIsShownAndDoesNotCount(t *testing.T) {
+	draining := false
+	h := newHandler(t, &fakeUsage{}, func(o *Options) {
+		checks(Check{"database", func(context.Context) error { return errors.New("gone") }}, Check{"journal", fine})(o)
+		o.Draining = func() bool { return draining }
+	})
+	res := request(h, "GET", "/readyz?exclude=database", "")
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Contains(t, bodyOf(t, res), `"message":"gone"`)
+	require.Equal(t, http.StatusServiceUnavailable, request(h, "GET", "/readyz?exclude=journal", "").StatusCode)
+	for _, unknown := range []string{"databse", "serving"} {
+		p := problemIn(t, request(h, "GET", "/readyz?exclude="+unknown, ""), http.StatusUnprocessableEntity)
+		require.Equal(t, []fieldError{{"exclude", unknown, "expected names of checks", "database, journal"}}, p.Errors)
+	}
+	draining = true
+	require.Equal(t, http.StatusServiceUnavailable, request(h, "GET", "/readyz?exclude=database,journal", "").StatusCode)
+}
+
 func TestDrainingIsSeenAtOnceInSpiteOfTheCache(t *testing.T) {
 	var draining atomic.Bool
 	h := newHandler(t, &fakeUsage{}, func(o *Options) {
