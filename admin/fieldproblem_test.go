@@ -52,7 +52,9 @@ func TestAMissingFieldIsNamedByItself(t *testing.T) {
 	p := problemIn(t, send(h, "PUT", "/api/exchange-rates", `{"rates":[{"day":"2026-11-20","usd_to_eur":0.9},{"day":"2026-11-21"}]}`), http.StatusUnprocessableEntity)
 	require.Equal(t, []fieldError{{"rates[1].usd_to_eur", "", "expected, and missing", "a number without quotes such as 0.9468"}}, p.Errors)
 	p = problemIn(t, send(h, "PUT", "/api/exchange-rates", `{"rates":[{"day":"2026-11-20","usd_to_eur":92}]}`), http.StatusUnprocessableEntity)
-	require.Equal(t, "2026-11-20 92", p.Errors[0].Value)
+	require.Equal(t, "92", p.Errors[0].Value, "of the field that is named")
+	p = problemIn(t, send(h, "PUT", "/api/exchange-rates", `{"rates":[{"day":"1998-12-31","usd_to_eur":0.9}]}`), http.StatusUnprocessableEntity)
+	require.Equal(t, []string{"rates[0].day", "1998-12-31"}, []string{p.Errors[0].Field, p.Errors[0].Value})
 }
 
 func TestWhatBudgetsRulesAndExperimentsCheckThemselvesIsToldLikeAllElse(t *testing.T) {

@@ -135,11 +135,11 @@ func (e *economics) putRates(ctx context.Context, in *putRatesInput) (*answer[ra
 		}
 		r := accounting.ExchangeRate{Day: day, USDToEUR: body.USDToEUR, Source: accounting.RateByHand}
 		if err := accounting.CheckRate(r, now); err != nil {
-			field := place + ".usd_to_eur"
-			if accounting.DayOf(now).Before(day) {
-				field = place + ".day"
+			field, sent := place+".usd_to_eur", shownAmount(&body.USDToEUR)
+			if accounting.DayOf(now).Before(day) || day.Before(accounting.EarliestRate) {
+				field, sent = place+".day", shown(body.Day)
 			}
-			wrong = append(wrong, fieldError{Field: field, Value: shown(body.Day + " " + shownAmount(&body.USDToEUR)), Message: err.Error()})
+			wrong = append(wrong, fieldError{Field: field, Value: sent, Message: err.Error()})
 		}
 		if seen[day] {
 			wrong = append(wrong, fieldError{Field: place + ".day", Value: shown(body.Day), Message: "expected each day once"})

@@ -173,7 +173,9 @@ func (c command) help(w io.Writer) {
 		own := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 		own.SortFlags = false
 		c.define(own)
-		fmt.Fprintln(w, own.FlagUsages())
+		if own.HasFlags() {
+			fmt.Fprintln(w, own.FlagUsages())
+		}
 	}
 	fmt.Fprint(w, "Settings come from flags, the environment, .env, bursar.yaml and defaults, in\nthis order. Each is shown as flag, environment variable, default and meaning.\n\n")
 	fmt.Fprintf(w, "  --config FILE\n      YAML file in place of ./bursar.yaml\n")
